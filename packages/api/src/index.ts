@@ -1,0 +1,8 @@
+/**
+ * What everybody who talks to a cluster shares: the types of the Go API (`api/types.go`) under their own names, their JSON and
+ * protobuf codecs, the status bits, the error codes and the one route table from which server, client and ctl are built.
+ *
+ * Runs in a browser. It knows nothing of libp2p, storage or HTTP servers.
+ */
+export * from './types.ts'
+export * from './status.ts'

@@ -1,0 +1,109 @@
+import type { AbortOptions } from './abort.ts'
+import { concatBytes } from './bytes.ts'
+
+export type StoreOp =
+  | { readonly type: 'put'; readonly key: Uint8Array; readonly value: Uint8Array }
+  | { readonly type: 'del'; readonly key: Uint8Array }
+
+/** Bytewise bounds of a scan; without any, everything. */
+export interface StoreRange {
+  readonly gt?: Uint8Array
+  readonly gte?: Uint8Array
+  readonly lt?: Uint8Array
+  readonly lte?: Uint8Array
+  readonly reverse?: boolean
+  /** At most this many rows. */
+  readonly limit?: number
+}
+
+export interface BatchOptions {
+  /** Resolve only when the batch would survive a power cut. */
+  readonly sync?: boolean
+}
+
+/** What can be read: the store as it is now, or as it was when a snapshot was taken. */
+export interface StoreReader {
+  get(key: Uint8Array): Promise<Uint8Array | undefined>
+  /** Values in the order of `keys`. */
+  getMany(keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]>
+  /** Rows in key order. A scan sees one consistent state; the consumer may `break`. */
+  entries(range?: StoreRange, options?: AbortOptions): AsyncIterable<readonly [Uint8Array, Uint8Array]>
+  keys(range?: StoreRange, options?: AbortOptions): AsyncIterable<Uint8Array>
+}
+
+/**
+ * The port to an ordered key-value engine. A batch is atomic: after a crash all of it is there or none of it.
+ *
+ * @throws StoreError from every method when the engine fails; code `STORE_FULL` when the disk is full.
+ */
+export interface Store extends StoreReader {
+  batch(ops: readonly StoreOp[], options?: BatchOptions): Promise<void>
+  /** A frozen view; hold it as short as possible and dispose of it. */
+  snapshot(): StoreReader & Disposable
+}
+
+/** A view of the rows below `prefix`; keys inside it do not carry the prefix. */
+export function subStore(store: Store, prefix: Uint8Array): Store {
+  return {
+    ...subReader(store, prefix),
+    batch: (ops, options) => store.batch(prefixOps(prefix, ops), options),
+    snapshot() {
+      const snapshot = store.snapshot()
+      return { ...subReader(snapshot, prefix), [Symbol.dispose]: () => snapshot[Symbol.dispose]() }
+    },
+  }
+}
+
+/** Makes operations on a `subStore` fit for a batch of the store below it, so that several rooms can share one batch. */
+export function prefixOps(prefix: Uint8Array, ops: readonly StoreOp[]): StoreOp[] {
+  return ops.map(op => ({ ...op, key: concatBytes([prefix, op.key]) }))
+}
+
+/** The range of all keys that start with `prefix`. */
+export function prefixRange(prefix: Uint8Array): StoreRange {
+  const end = prefixEnd(prefix)
+  return end === undefined ? { gte: prefix } : { gte: prefix, lt: end }
+}
+
+function subReader(store: StoreReader, prefix: Uint8Array): StoreReader {
+  const full = (key: Uint8Array) => concatBytes([prefix, key])
+  return {
+    get: key => store.get(full(key)),
+    getMany: keys => store.getMany(keys.map(full)),
+    async *entries(range, options) {
+      for await (const [key, value] of store.entries(subRange(prefix, range), options)) {
+        yield [key.subarray(prefix.length), value]
+      }
+    },
+    async *keys(range, options) {
+      for await (const key of store.keys(subRange(prefix, range), options)) yield key.subarray(prefix.length)
+    },
+  }
+}
+
+function subRange(prefix: Uint8Array, range: StoreRange = {}): StoreRange {
+  const { gt, gte, lt, lte, ...rest } = range
+  const end = prefixEnd(prefix)
+  const full = (key: Uint8Array) => concatBytes([prefix, key])
+  return {
+    ...rest,
+    ...(gt !== undefined ? { gt: full(gt) } : { gte: full(gte ?? new Uint8Array(0)) }),
+    ...(lt !== undefined
+      ? { lt: full(lt) }
+      : lte !== undefined
+        ? { lte: full(lte) }
+        : end !== undefined
+          ? { lt: end }
+          : {}),
+  }
+}
+
+/** The smallest key above every key with this prefix; none when the prefix is all 0xff. */
+function prefixEnd(prefix: Uint8Array): Uint8Array | undefined {
+  let length = prefix.length
+  while (length > 0 && prefix[length - 1] === 0xff) length--
+  if (length === 0) return undefined
+  const end = prefix.slice(0, length)
+  end[length - 1] = (end[length - 1] as number) + 1
+  return end
+}

@@ -1,0 +1,8 @@
+/**
+ * A replicated key-value set over a Merkle-DAG of deltas, byte-compatible with go-ds-crdt 0.6.8 as ipfs-cluster 1.1.6 configures it
+ * (reference wire.md 3): add-wins observed-remove set, last writer wins by priority, heads gossiped, nodes fetched by CID.
+ *
+ * Pure rules (`delta.ts`, `merge.ts`, `heads.ts`) behind three ports: `Store` for the rows, `CrdtBlocks` for nodes of others,
+ * `CrdtBroadcast` for heads. All effects of a DAG node are one durable batch. It knows nothing of pins.
+ */
+export * from './types.ts'

@@ -1,0 +1,82 @@
+import type { AbortOptions, StoreOp, StoreRange } from '@ipfs-cluster/base'
+import type { CID } from 'multiformats/cid'
+
+/** Fetches DAG nodes that others announced. Returned bytes are verified against the CID. */
+export interface CrdtBlocks {
+  get(cid: CID, options: AbortOptions & { readonly providers?: readonly string[] }): Promise<Uint8Array>
+  /** These nodes are stored here now; peers may be waiting for them. */
+  notify(blocks: readonly { readonly cid: CID; readonly data: Uint8Array }[]): void
+}
+
+export interface CrdtMessage {
+  readonly data: Uint8Array
+  /** Author and forwarder (text ids): the peers to ask for the announced nodes. */
+  readonly from: string
+  readonly forwarder?: string
+}
+
+export interface CrdtBroadcast {
+  publish(data: Uint8Array, options?: AbortOptions): Promise<void>
+  /** Messages of trusted authors, our own included. */
+  subscribe(handler: (message: CrdtMessage) => void): Disposable
+}
+
+/** A key's value after a batch; `undefined` when it is gone. Keys start with `/`. */
+export interface CrdtChange {
+  readonly key: string
+  readonly value: Uint8Array | undefined
+}
+
+export type CrdtOp =
+  | { readonly type: 'put'; readonly key: string; readonly value: Uint8Array }
+  | { readonly type: 'delete'; readonly key: string }
+
+export interface CrdtConfig {
+  /** @default 60_000, jittered ±30 % */
+  readonly rebroadcastIntervalMs: number
+  /** Deadline of one node fetch before it is retried. @default 120_000 */
+  readonly fetchTimeoutMs: number
+  /** DAG nodes fetched at once. @default 64 */
+  readonly fetchConcurrency: number
+  /** Bytes of one delta; a commit above it is split into several nodes. @default 1 MiB */
+  readonly maxDeltaBytes: number
+  /** Commits that arrive meanwhile share the next node; at most this many operations in one node. @default 10_000 */
+  readonly maxCommitOps: number
+}
+
+export interface CrdtStats {
+  readonly heads: readonly { readonly cid: CID; readonly height: number }[]
+  /** Nodes known to be missing or not merged yet. */
+  readonly frontier: number
+  readonly nodesMerged: number
+  readonly broadcastsSent: number
+  readonly broadcastsReceived: number
+  readonly broadcastsRefused: number
+}
+
+export interface Crdt extends AsyncDisposable {
+  /**
+   * Applies `ops` in order as one or more deltas. Resolves when they are durable here; broadcasting follows.
+   * Concurrent calls share a node (group commit). A delete of a missing key alone publishes nothing.
+   */
+  commit(ops: readonly CrdtOp[], options?: AbortOptions): Promise<void>
+  get(key: string): Promise<Uint8Array | undefined>
+  /** Values in the order of `keys`. */
+  getMany(keys: readonly string[]): Promise<(Uint8Array | undefined)[]>
+  /** Live entries in key order, of one consistent state. `range` bounds are the UTF-8 of keys. */
+  entries(
+    range?: StoreRange,
+    options?: AbortOptions,
+  ): AsyncIterable<readonly [key: string, value: Uint8Array]>
+  /** A stored DAG node by multihash, for serving it to others. */
+  block(cid: CID): Promise<Uint8Array | undefined>
+  stats(): CrdtStats
+}
+
+/**
+ * Called inside the commit, before the batch is written: extra rows that must stand or fall with it (indexes, outboxes).
+ * Must not touch the network. The rows live in the root store given to `createCrdt`, outside the CRDT's own prefix.
+ */
+export type CrdtProjection = (
+  changes: readonly CrdtChange[],
+) => Promise<readonly StoreOp[]> | readonly StoreOp[]

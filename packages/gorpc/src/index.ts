@@ -1,0 +1,7 @@
+/**
+ * go-libp2p-gorpc 0.6 for js-libp2p: one libp2p stream a call, msgpack objects back to back, unary and streaming calls, an
+ * authorisation hook on the server. Formats: reference wire.md 5.1 and 5.2 (Go: `client.go`, `server.go`; ugorji `MsgpackHandle`).
+ *
+ * It knows no service of the cluster: methods are described by the caller with `RpcMethod` and codecs built from `codec.ts`.
+ */
+export * from './types.ts'

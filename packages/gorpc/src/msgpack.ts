@@ -1,0 +1,6 @@
+export interface MsgpackReader {
+  readonly offset: number
+}
+export interface MsgpackWriter {
+  readonly length: number
+}

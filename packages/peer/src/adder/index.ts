@@ -1,0 +1,5 @@
+/**
+ * Content in: chunks and hashes files (or reads a CAR), streams the blocks to the peers that will keep them and pins the root
+ * (Go: `adder/`; reference wire.md 11, api.md 1.6). The multipart parsing is HTTP's; the choice of peers is cluster's.
+ */
+export * from './types.ts'

@@ -1,0 +1,93 @@
+import type {
+  AddedOutput,
+  AddParams,
+  Alert,
+  Bandwidth,
+  ConnectGraph,
+  GlobalPinInfo,
+  GlobalRepoGC,
+  ID,
+  Metric,
+  Multiaddr,
+  PeerId,
+  Pin,
+  PinInfo,
+  PinOptions,
+  TrackerStatus,
+  Version,
+} from '@ipfs-cluster/api'
+import type { AbortOptions } from '@ipfs-cluster/base'
+import type { CID } from 'multiformats/cid'
+import type { AddPart } from '../adder/index.ts'
+
+export interface ClusterConfig {
+  readonly peername: string
+  readonly replicationFactorMin: number
+  readonly replicationFactorMax: number
+  readonly stateSyncIntervalMs: number
+  readonly pinRecoverIntervalMs: number
+  readonly monitorPingIntervalMs: number
+  readonly peerWatchIntervalMs: number
+  readonly pinOnlyOnTrustedPeers: boolean
+  readonly pinOnlyOnUntrustedPeers: boolean
+  readonly disableRepinning: boolean
+  readonly followerMode: boolean
+  readonly allocateBy: readonly string[]
+  /** After the daemon first answers, connect it to those of the other peers; 0 = never. */
+  readonly connectSwarmsDelayMs: number
+  /** Publish informer metrics after this many pins; 0 = never. */
+  readonly informerTriggerInterval: number
+}
+
+/** A peer's answer, or why there is none. */
+export interface PeerFailure {
+  readonly peer: PeerId
+  readonly error: Error
+}
+
+/**
+ * @throws ClusterError; codes with their HTTP status in `http/rest/errors.ts`: `PIN_NOT_FOUND` (404, text `pin is not part of the
+ * pinset`), `FOLLOWER_MODE`, `NOT_ENOUGH_PEERS`, `BAD_REPLICATION_FACTOR`, `BAD_EXPIRY`, `PIN_TYPE_MISMATCH`, `PIN_MODE_MISMATCH`, … with
+ * the texts of reference api.md 1.4.
+ */
+export interface Cluster extends AsyncDisposable {
+  /** Resolves once the IPFS daemon has answered and the background loops run. */
+  readonly ready: Promise<void>
+  id(options?: AbortOptions): Promise<ID>
+  version(): Version
+  /** Every member's ID; unreachable ones with `error` set, untrusting ones left out. */
+  peers(options?: AbortOptions): AsyncIterable<ID>
+  peerAdd(peer: PeerId, options?: AbortOptions): Promise<ID>
+  peerRemove(peer: PeerId, options?: AbortOptions): Promise<void>
+  /** Joins the cluster of the peer at this address. */
+  join(address: Multiaddr, options?: AbortOptions): Promise<void>
+  pin(cid: CID, pinOptions: PinOptions, options?: AbortOptions): Promise<Pin>
+  /** For the adder and RPC: type, allocations and reference as given. */
+  pinObject(pin: Pin, options?: AbortOptions): Promise<Pin>
+  pinPath(path: string, pinOptions: PinOptions, options?: AbortOptions): Promise<Pin>
+  unpin(cid: CID, options?: AbortOptions): Promise<Pin>
+  unpinPath(path: string, options?: AbortOptions): Promise<Pin>
+  /** The pinset, streamed; `typeBits` of PIN_TYPE_BITS. */
+  pins(typeBits: number, options?: AbortOptions): AsyncIterable<Pin>
+  pinGet(cid: CID, options?: AbortOptions): Promise<Pin>
+  status(cid: CID, options?: AbortOptions): Promise<GlobalPinInfo>
+  statusLocal(cid: CID, options?: AbortOptions): Promise<GlobalPinInfo>
+  /** Merged over all members in key order with bounded memory. Members that fail are `cluster_error` on each item. */
+  statusAll(filter: TrackerStatus, options?: AbortOptions): AsyncIterable<GlobalPinInfo>
+  statusAllLocal(filter: TrackerStatus, options?: AbortOptions): AsyncIterable<GlobalPinInfo>
+  recover(cid: CID, options?: AbortOptions): Promise<GlobalPinInfo>
+  recoverLocal(cid: CID, options?: AbortOptions): Promise<PinInfo>
+  /** Yields only what was queued again. */
+  recoverAll(options?: AbortOptions): AsyncIterable<GlobalPinInfo>
+  recoverAllLocal(options?: AbortOptions): AsyncIterable<PinInfo>
+  add(parts: AsyncIterable<AddPart>, params: AddParams, options?: AbortOptions): AsyncGenerator<AddedOutput>
+  /** Peers that would keep this pin. */
+  blockAllocate(pin: Pin, options?: AbortOptions): Promise<readonly PeerId[]>
+  repoGC(options?: AbortOptions): Promise<GlobalRepoGC>
+  repoGCLocal(options?: AbortOptions): Promise<GlobalRepoGC>
+  metrics(name: string): readonly Metric[]
+  metricNames(): readonly string[]
+  alerts(): readonly Alert[]
+  connectGraph(options?: AbortOptions): Promise<ConnectGraph>
+  bandwidthByProtocol(): Readonly<Record<string, Bandwidth>> | null
+}

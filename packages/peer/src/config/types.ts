@@ -1,0 +1,36 @@
+import type { AllocatorConfig } from '../allocator/index.ts'
+import type { ClusterConfig } from '../cluster/index.ts'
+import type { CrdtConsensusConfig } from '../consensus/index.ts'
+import type { InformerConfig } from '../informer/index.ts'
+import type { IpfsHttpConfig } from '../ipfsconn/index.ts'
+import type { MonitorConfig } from '../monitor/index.ts'
+import type { NetworkConfig } from '../net/index.ts'
+import type { PinTrackerConfig } from '../pintracker/index.ts'
+import type { IpfsNodeConfig } from '@ipfs-cluster/ipfs'
+import type { HttpApiConfig } from '../http/rest/index.ts'
+
+/** Which IPFS daemon serves this peer. */
+export type IpfsChoice =
+  | { readonly kind: 'ipfshttp'; readonly config: IpfsHttpConfig }
+  | {
+      readonly kind: 'embedded'
+      readonly config: IpfsNodeConfig & { readonly pinTimeoutMs: number; readonly unpinDisable: boolean }
+    }
+
+/** Everything a peer is composed from, complete and validated. Holds the secret: log `describeConfig` of it, never itself. */
+export interface PeerConfig {
+  /** The config folder. */
+  readonly folder: string
+  readonly cluster: ClusterConfig
+  readonly network: NetworkConfig
+  readonly consensus: CrdtConsensusConfig
+  readonly ipfs: IpfsChoice
+  readonly tracker: PinTrackerConfig
+  readonly monitor: MonitorConfig
+  readonly allocator: AllocatorConfig
+  readonly informers: InformerConfig
+  /** `undefined`: the REST API is not started. */
+  readonly restapi: HttpApiConfig | undefined
+  /** Folder of the durable store. */
+  readonly storePath: string
+}

@@ -1,0 +1,7 @@
+/**
+ * The private network: the libp2p host behind the cluster secret, pubsub, RPC between peers, block exchange, peer addresses,
+ * bootstrap and discovery. The only room that imports libp2p at run time (Go: `clusterhost.go`, `pstoremgr/`).
+ *
+ * It knows who is reachable, not who is a member (monitor) nor who is trusted (consensus; it asks through `isTrusted`).
+ */
+export * from './types.ts'

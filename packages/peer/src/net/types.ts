@@ -1,0 +1,80 @@
+import type { Multiaddr, PeerId } from '@ipfs-cluster/api'
+import type { AbortOptions } from '@ipfs-cluster/base'
+import type { Bitswap, BitswapBlocks } from '@ipfs-cluster/bitswap'
+import type { RpcClient, RpcHandler } from '@ipfs-cluster/gorpc'
+
+export interface NetworkConfig {
+  /** Addresses that cannot be listened on (QUIC) are skipped; it is an error when none is left. */
+  readonly listen: readonly Multiaddr[]
+  /** When not empty, replaces the announced addresses. */
+  readonly announce: readonly Multiaddr[]
+  /** Exact multiaddrs or `/ip4/…/ipcidr/n` masks never to announce. */
+  readonly noAnnounce: readonly Multiaddr[]
+  /** 32 bytes, or `undefined`: no private network. */
+  readonly secret: Uint8Array | undefined
+  readonly enableRelayHop: boolean
+  readonly connectionManager: {
+    readonly highWater: number
+    readonly lowWater: number
+    readonly gracePeriodMs: number
+  }
+  readonly pubsub: {
+    readonly heartbeatIntervalMs: number
+    readonly dFactor: number
+    readonly historyGossip: number
+    readonly historyLength: number
+    readonly floodPublish: boolean
+  }
+  readonly dialPeerTimeoutMs: number
+  readonly mdns: boolean
+  readonly followerMode: boolean
+  /** With /p2p; highest bootstrap priority. */
+  readonly peerAddresses: readonly Multiaddr[]
+  /** Text file of known peers. */
+  readonly peerstorePath: string
+  /** @default 30_000 */
+  readonly rebootstrapIntervalMs: number
+}
+
+export interface PubsubMessage {
+  readonly data: Uint8Array
+  /** The author; its signature has been checked. */
+  readonly from: PeerId
+  /** The peer that handed it to us, when known. */
+  readonly forwarder?: PeerId
+}
+
+export interface Network extends AsyncDisposable {
+  readonly peerId: PeerId
+  /** Announced addresses, with /p2p. */
+  addresses(): readonly Multiaddr[]
+  /** Known addresses of another peer, with /p2p. */
+  addressesOf(peer: PeerId): Promise<readonly Multiaddr[]>
+  connectedPeers(): readonly PeerId[]
+  /** Dials a multiaddr with /p2p; resolves with the peer reached. */
+  connect(address: Multiaddr, options?: AbortOptions): Promise<PeerId>
+  /** Remembers addresses (with /p2p) for the peerstore file and for dialling. Priority 0 is dialled first. */
+  importPeers(
+    addresses: readonly Multiaddr[],
+    options: { readonly permanent: boolean; readonly priority: number },
+  ): Promise<void>
+  /** Connects to up to three known peers by priority; resolves with those reached. */
+  bootstrap(options?: AbortOptions): Promise<readonly PeerId[]>
+  /** Keeps connections to this peer open and its addresses for good. */
+  protect(peer: PeerId): Promise<void>
+  /** Writes the peerstore file. */
+  savePeerstore(): Promise<void>
+  publish(topic: string, data: Uint8Array): Promise<void>
+  /** Own messages are delivered too. `accept` decides by author whether a message is taken and forwarded. */
+  subscribe(
+    topic: string,
+    handler: (message: PubsubMessage) => void,
+    options?: { readonly accept?: (from: PeerId) => boolean },
+  ): Disposable
+  /** Calls to our own id never touch the wire and pass no authorisation. */
+  readonly rpc: RpcClient
+  /** Starts answering these methods; `trusted` ones only for peers that `isTrusted` accepts. */
+  serve(handlers: readonly RpcHandler[], isTrusted: (peer: PeerId) => boolean): void
+  /** Bitswap of this network, serving `blocks`. */
+  exchange(blocks: BitswapBlocks): Promise<Bitswap>
+}

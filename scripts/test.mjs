@@ -1,0 +1,24 @@
+// Runs the tests: all `*.test.ts` of the packages, or the files and folders named as arguments. Options of `node --test` pass through.
+import { spawnSync } from 'node:child_process'
+import * as fs from 'node:fs'
+import { packagedNode } from '../packages/base/launcher.mjs'
+
+const { existsSync, globSync, statSync } = fs
+
+if (globSync === undefined) {
+  // Too old to run this file: start again on the packaged Node.
+  process.exit(spawnSync(packagedNode(), process.argv.slice(1), { stdio: 'inherit' }).status ?? 1)
+}
+
+const args = process.argv.slice(2)
+const options = args.filter(arg => arg.startsWith('--'))
+const paths = args.filter(arg => !arg.startsWith('--'))
+const named = paths.flatMap(path => (existsSync(path) && statSync(path).isDirectory() ? globSync(`${path}/**/*.test.ts`) : [path]))
+const files = paths.length > 0 ? named : globSync('packages/*/src/**/*.test.ts').concat(globSync('test/**/*.test.ts'))
+
+if (files.length === 0) {
+  console.error(`no test file in: ${paths.join(' ')}`)
+  process.exit(1)
+}
+const run = spawnSync(process.execPath, ['--test', '--test-timeout=300000', ...options, ...files.sort()], { stdio: 'inherit' })
+process.exit(run.status ?? 1)
