@@ -61,6 +61,8 @@ export interface Cluster extends AsyncDisposable {
   peerRemove(peer: PeerId, options?: AbortOptions): Promise<void>
   /** Joins the cluster of the peer at this address. */
   join(address: Multiaddr, options?: AbortOptions): Promise<void>
+  /** Connects to known peers, then joins through each of these. Who cannot be reached now is found again later. */
+  bootstrap(addresses: readonly Multiaddr[], options?: AbortOptions): Promise<void>
   pin(cid: CID, pinOptions: PinOptions, options?: AbortOptions): Promise<Pin>
   /** For the adder and RPC: type, allocations and reference as given. */
   pinObject(pin: Pin, options?: AbortOptions): Promise<Pin>

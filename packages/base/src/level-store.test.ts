@@ -1,0 +1,106 @@
+import assert from 'node:assert/strict'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { compareBytes, utf8, utf8Text } from './bytes.ts'
+import { openLevelStore } from './level-store.ts'
+import { createMemoryStore } from './memory-store.ts'
+import { prefixOps, prefixRange, subStore, type Store } from './store.ts'
+
+const put = (key: string, value: string) => ({ type: 'put' as const, key: utf8(key), value: utf8(value) })
+const texts = async (rows: AsyncIterable<readonly [Uint8Array, Uint8Array]>) =>
+  (await Array.fromAsync(rows)).map(([key, value]) => `${utf8Text(key)}=${utf8Text(value)}`)
+
+/** What every `Store` does. */
+function conformance(name: string, open: () => Promise<{ store: Store; close: () => Promise<void> }>) {
+  const withStore = (title: string, body: (store: Store) => Promise<void>) =>
+    test(`${name}: ${title}`, async () => {
+      const { store, close } = await open()
+      try {
+        await body(store)
+      } finally {
+        await close()
+      }
+    })
+
+  withStore('reads what a batch wrote, in key order', async store => {
+    await store.batch([put('b', '2'), put('a', '1'), put('c', '3'), { type: 'del', key: utf8('c') }], {
+      sync: true,
+    })
+    assert.deepEqual(await texts(store.entries()), ['a=1', 'b=2'])
+    assert.equal(await store.get(utf8('c')), undefined)
+    const many = await store.getMany([utf8('b'), utf8('x'), utf8('a')])
+    assert.deepEqual(
+      many.map(value => value && utf8Text(value)),
+      ['2', undefined, '1'],
+    )
+  })
+
+  withStore('ranges are bytewise, limited and reversible', async store => {
+    await store.batch(['a', 'ab', 'b', 'ba', 'c'].map(key => put(key, key)))
+    assert.deepEqual(await texts(store.entries(prefixRange(utf8('b')))), ['b=b', 'ba=ba'])
+    assert.deepEqual(await texts(store.entries({ gt: utf8('a'), lte: utf8('b') })), ['ab=ab', 'b=b'])
+    assert.deepEqual(await texts(store.entries({ reverse: true, limit: 2 })), ['c=c', 'ba=ba'])
+    assert.deepEqual((await Array.fromAsync(store.keys({ gte: utf8('ba') }))).map(utf8Text), ['ba', 'c'])
+  })
+
+  withStore('a snapshot does not see later writes', async store => {
+    await store.batch([put('a', 'old')])
+    using snapshot = store.snapshot()
+    await store.batch([put('a', 'new'), put('b', 'new')])
+    assert.deepEqual(await texts(snapshot.entries()), ['a=old'])
+    assert.deepEqual(await texts(store.entries()), ['a=new', 'b=new'])
+  })
+
+  withStore('a sub-store sees its own rows only, without the prefix', async store => {
+    const prefix = utf8('p/')
+    const sub = subStore(store, prefix)
+    await store.batch([put('o', 'outside'), put('q', 'outside'), ...prefixOps(prefix, [put('x', '1')])])
+    await sub.batch([put('y', '2')])
+    assert.deepEqual(await texts(sub.entries()), ['x=1', 'y=2'])
+    assert.deepEqual(await texts(sub.entries({ gt: utf8('x') })), ['y=2'])
+    assert.equal(utf8Text((await store.get(utf8('p/y'))) ?? utf8('')), '2')
+  })
+
+  withStore('a scan can be left early and aborted', async store => {
+    await store.batch(Array.from({ length: 3000 }, (_, i) => put(String(i).padStart(5, '0'), '')))
+    for await (const [key] of store.entries()) {
+      assert.equal(utf8Text(key), '00000')
+      break
+    }
+    const controller = new AbortController()
+    await assert.rejects(async () => {
+      for await (const key of store.keys({}, { signal: controller.signal })) {
+        if (compareBytes(key, utf8('01500')) > 0) controller.abort()
+      }
+    }, /abort/i)
+  })
+}
+
+conformance('memory store', () =>
+  Promise.resolve({ store: createMemoryStore(), close: () => Promise.resolve() }),
+)
+
+conformance('level store', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'store-'))
+  const store = await openLevelStore(folder)
+  return {
+    store,
+    async close() {
+      await store[Symbol.asyncDispose]()
+      await rm(folder, { recursive: true })
+    },
+  }
+})
+
+test('level store: a folder that is open elsewhere is refused with its path', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'store-'))
+  {
+    await using _first = await openLevelStore(folder)
+    await assert.rejects(openLevelStore(folder), { code: 'STORE_LOCKED', message: new RegExp(folder) })
+  }
+  await using again = await openLevelStore(folder)
+  assert.equal(await again.get(utf8('x')), undefined)
+  await rm(folder, { recursive: true })
+})

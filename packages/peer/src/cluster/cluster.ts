@@ -1,0 +1,124 @@
+import type { GlobalRepoGC, PeerId } from '@ipfs-cluster/api'
+import { createTaskScope, errorMessage, type Clock, type Logger } from '@ipfs-cluster/base'
+import { createAdder } from '../adder/index.ts'
+import type { Consensus } from '../consensus/index.ts'
+import type { Informers } from '../informer/index.ts'
+import type { IpfsConnector } from '../ipfsconn/index.ts'
+import type { PeerMonitor } from '../monitor/index.ts'
+import { RPC, type Network } from '../net/index.ts'
+import type { PinTracker } from '../pintracker/index.ts'
+import { VERSION } from '../version.ts'
+import { createPinger, startLoops, waitForIpfs } from './loops.ts'
+import { createMembers } from './members.ts'
+import { createPinning } from './pinning.ts'
+import { rpcService } from './rpc-service.ts'
+import { createStatusQueries } from './status.ts'
+import type { Cluster, ClusterConfig } from './types.ts'
+import { PIN_TYPE_BITS } from '@ipfs-cluster/api'
+
+export interface ClusterComponents {
+  readonly network: Network
+  readonly consensus: Consensus
+  readonly monitor: PeerMonitor
+  readonly tracker: PinTracker
+  readonly ipfs: IpfsConnector
+  readonly informers: Informers
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+/**
+ * Joins the rooms into a peer that answers: serves its RPC methods at once, and starts its loops when the IPFS daemon has answered.
+ */
+export function createCluster(components: ClusterComponents, config: ClusterConfig): Cluster {
+  const { network, consensus, monitor, tracker, ipfs, informers, clock, logger } = components
+  const self = network.peerId
+  const scope = createTaskScope(logger)
+  const pinger = createPinger({ self, ipfs, clock, monitor }, config)
+
+  const announce = async (signal: AbortSignal) => {
+    await Promise.all([pinger.publish(signal), informers.publishNow({ signal })])
+  }
+  let pinsSinceInformed = 0
+  const onPin = () => {
+    pinsSinceInformed++
+    if (config.informerTriggerInterval === 0 || pinsSinceInformed < config.informerTriggerInterval) return
+    pinsSinceInformed = 0
+    scope.run('publish informer metrics', signal => informers.publishNow({ signal }))
+  }
+
+  const pinning = createPinning({ consensus, monitor, ipfs, clock, onPin }, config)
+  const queries = createStatusQueries({ network, consensus, monitor, tracker, clock }, config)
+  const members = createMembers(
+    {
+      network,
+      consensus,
+      monitor,
+      ipfs,
+      clock,
+      logger,
+      announce: ({ signal } = {}) =>
+        announce(signal === undefined ? scope.signal : AbortSignal.any([signal, scope.signal])),
+    },
+    config,
+  )
+  const adder = createAdder({
+    self,
+    clock,
+    logger: logger.child('adder'),
+    allocate: pin => pinning.blockAllocate(pin),
+    pin: async (pin, options) => void (await pinning.pinObject(pin, options)),
+    async putBlocks(peer, blocks, options) {
+      if (peer === self) return await ipfs.blockStream(blocks, options)
+      // The reply carries nothing; its end says that all blocks are stored.
+      for await (const _reply of network.rpc.stream(peer, RPC.IPFSConnector.BlockStream, blocks, options));
+    },
+  })
+
+  network.serve(rpcService({ self, members, pinning, queries, consensus, monitor, tracker, ipfs }), peer =>
+    consensus.isTrusted(peer),
+  )
+
+  const ready = waitForIpfs({ ipfs, clock, logger }, scope.signal).then(() => {
+    startLoops(
+      { self, consensus, monitor, tracker, ipfs, members, pinning, clock, logger },
+      pinger,
+      config,
+      scope,
+    )
+    logger.info({ peer: self, peername: config.peername }, '** IPFS Cluster is READY **')
+  })
+  // Whoever awaits `ready` learns of the failure; nobody has to.
+  ready.catch((error: unknown) =>
+    logger.debug({ error: errorMessage(error) }, 'stopped before becoming ready'),
+  )
+
+  return {
+    ready,
+    ...members,
+    ...pinning,
+    ...queries,
+    version: () => ({ version: VERSION }),
+    peerRemove: (peer, options) => consensus.removePeer(peer, options),
+    pinGet: cid => pinning.pinGet(cid),
+    async *pins(typeBits, options) {
+      for await (const pin of consensus.state.list(options)) {
+        if ((PIN_TYPE_BITS[pin.type] & typeBits) !== 0) yield pin
+      }
+    },
+    recoverLocal: async (cid, options) => {
+      await pinning.pinGet(cid)
+      return await tracker.recover(cid, options)
+    },
+    recoverAllLocal: options => tracker.recoverAll(options),
+    add: (parts, params, options) => adder.add(parts, params, options),
+    repoGCLocal: async (options): Promise<GlobalRepoGC> => ({
+      peerMap: { [self]: await members.repoGCLocal(options) } satisfies Record<PeerId, unknown>,
+    }),
+    metrics: name => monitor.latest(name),
+    metricNames: () => monitor.names(),
+    alerts: () => monitor.alerts(),
+    bandwidthByProtocol: () => null,
+    [Symbol.asyncDispose]: () => scope[Symbol.asyncDispose](),
+  }
+}

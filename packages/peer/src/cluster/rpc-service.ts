@@ -1,0 +1,107 @@
+/** The RPC methods that other peers may call, over the same use cases as HTTP (Go: `rpc_api.go`; reference wire.md 6). */
+import { asError, type AbortOptions } from '@ipfs-cluster/base'
+import { streamingHandler, unaryHandler, type RpcHandler } from '@ipfs-cluster/gorpc'
+import type { PeerId } from '@ipfs-cluster/api'
+import type { Consensus } from '../consensus/index.ts'
+import type { IpfsConnector } from '../ipfsconn/index.ts'
+import type { PeerMonitor } from '../monitor/index.ts'
+import { RPC } from '../net/index.ts'
+import type { PinTracker } from '../pintracker/index.ts'
+import { VERSION } from '../version.ts'
+import type { Members } from './members.ts'
+import type { Pinning } from './pinning.ts'
+import type { StatusQueries } from './status.ts'
+
+export interface RpcServiceComponents {
+  readonly self: PeerId
+  readonly members: Members
+  readonly pinning: Pinning
+  readonly queries: StatusQueries
+  readonly consensus: Consensus
+  readonly monitor: PeerMonitor
+  readonly tracker: PinTracker
+  readonly ipfs: IpfsConnector
+}
+
+export function rpcService(components: RpcServiceComponents): readonly RpcHandler[] {
+  return [
+    ...clusterMethods(components),
+    ...trackerMethods(components),
+    ...ipfsMethods(components),
+    ...consensusMethods(components),
+  ]
+}
+
+function clusterMethods({ members, pinning, tracker, consensus }: RpcServiceComponents): RpcHandler[] {
+  return [
+    unaryHandler(RPC.Cluster.ID, (_arg, { signal }) => members.id({ signal })),
+    streamingHandler(RPC.Cluster.IDStream, async function* (_args, { signal }) {
+      yield await members.id({ signal })
+    }),
+    unaryHandler(RPC.Cluster.PeerAdd, (peer, { signal }) => members.peerAdd(peer, { signal })),
+    unaryHandler(RPC.Cluster.Version, () => Promise.resolve({ version: VERSION })),
+    unaryHandler(RPC.Cluster.PeerRemove, async (peer, { signal }) => {
+      await consensus.removePeer(peer, { signal })
+      return {}
+    }),
+    streamingHandler(RPC.Cluster.Peers, (_args, { signal }) => members.peers({ signal })),
+    streamingHandler(RPC.Cluster.RecoverAllLocal, (_args, { signal }) => tracker.recoverAll({ signal })),
+    unaryHandler(RPC.Cluster.RecoverLocal, async (cid, { signal }) => {
+      await pinning.pinGet(cid)
+      return await tracker.recover(cid, { signal })
+    }),
+    unaryHandler(RPC.Cluster.RepoGCLocal, (_arg, { signal }) => members.repoGCLocal({ signal })),
+  ]
+}
+
+function trackerMethods({ tracker }: RpcServiceComponents): RpcHandler[] {
+  const statusAll = (args: AsyncIterable<number>, options: AbortOptions) =>
+    statusOfFirst(tracker, args, options)
+  return [
+    unaryHandler(RPC.PinTracker.Status, (cid, { signal }) => tracker.status(cid, { signal })),
+    unaryHandler(RPC.PinTracker.Recover, (cid, { signal }) => tracker.recover(cid, { signal })),
+    streamingHandler(RPC.PinTracker.StatusAll, statusAll),
+    streamingHandler(RPC.PinTracker.StatusAllOrdered, statusAll),
+  ]
+}
+
+/** The filter is the first argument; none means everything. */
+async function* statusOfFirst(tracker: PinTracker, args: AsyncIterable<number>, { signal }: AbortOptions) {
+  let filter = 0
+  for await (const first of args) {
+    filter = first
+    break
+  }
+  yield* tracker.statusAll(filter, { signal })
+}
+
+function ipfsMethods({ ipfs }: RpcServiceComponents): RpcHandler[] {
+  return [
+    streamingHandler(RPC.IPFSConnector.BlockStream, async function* (blocks, { signal }) {
+      await ipfs.blockStream(blocks, { signal })
+      yield* []
+    }),
+    unaryHandler(RPC.IPFSConnector.RepoStat, (_arg, { signal }) => ipfs.repoStat({ signal })),
+    unaryHandler(RPC.IPFSConnector.SwarmPeers, (_arg, { signal }) => ipfs.swarmPeers({ signal })),
+  ]
+}
+
+function consensusMethods({ consensus }: RpcServiceComponents): RpcHandler[] {
+  return [
+    unaryHandler(RPC.Consensus.AddPeer, () =>
+      Promise.reject(asError('crdt consensus component cannot add peers')),
+    ),
+    unaryHandler(RPC.Consensus.RmPeer, async (peer, { signal }) => {
+      await consensus.removePeer(peer, { signal })
+      return {}
+    }),
+    unaryHandler(RPC.Consensus.LogPin, async (pin, { signal }) => {
+      await consensus.logPin(pin, { signal })
+      return {}
+    }),
+    unaryHandler(RPC.Consensus.LogUnpin, async (pin, { signal }) => {
+      await consensus.logUnpin(pin.cid, { signal })
+      return {}
+    }),
+  ]
+}
