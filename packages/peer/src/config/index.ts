@@ -6,6 +6,7 @@
 export * from './types.ts'
 export * from './errors.ts'
 export { loadServiceConfig, saveServiceConfig, servicePath, type LoadOptions } from './files.ts'
+export { LockError, lockFolder, locked } from './lock.ts'
 export { parseSecret } from './kinds.ts'
 export { STORE_FOLDER, toPeerConfig } from './peer-config.ts'
 export { factorProblem } from './replication.ts'

@@ -3,3 +3,4 @@
  * `cluster`, errors to statuses, and streams to NDJSON with the error in a trailer.
  */
 export * from './types.ts'
+export { createRestApi, type RestApiComponents } from './rest-api.ts'

@@ -1,0 +1,9 @@
+import { CodedError } from '@ipfs-cluster/base'
+
+export type HttpFailure =
+  { readonly code: 'HTTP_LISTEN_FAILED'; readonly address: string } | { readonly code: 'HTTP_BAD_UPLOAD' }
+
+/** A listener or an upload failed; the message names the address or the part. */
+export class HttpError extends CodedError<HttpFailure> {
+  override readonly name = 'HttpError'
+}

@@ -1,0 +1,73 @@
+/** `multipart/form-data` uploads as Kubo's clients send them (reference api.md 1.6 "Multipart layout"). */
+import type { IncomingMessage } from 'node:http'
+import { Busboy, type BusboyHeaders } from '@fastify/busboy'
+import { asError, Channel, errorMessage } from '@ipfs-cluster/base'
+import type { AddPart } from '../../adder/index.ts'
+import { HttpError } from './errors.ts'
+
+/**
+ * Parts that wait to be taken. The parser stops at a part whose content is not read, so what waits are the parts of one network chunk;
+ * the limit only guards against a part without content repeated without end.
+ */
+const WAITING_PARTS_MAX = 65_536
+
+/**
+ * The parts of an upload in order, with back-pressure down to the socket. Ends with an error when the upload is cut short.
+ *
+ * @throws HttpError `HTTP_BAD_UPLOAD` at once when the request is no multipart upload.
+ */
+export function uploadParts(request: IncomingMessage, signal: AbortSignal): AsyncIterable<AddPart> {
+  const bad = (cause: unknown) =>
+    new HttpError(`error reading request: ${errorMessage(cause)}`, { code: 'HTTP_BAD_UPLOAD' }, { cause })
+  const type = request.headers['content-type'] ?? ''
+  if (!/^multipart\/form-data\s*;/i.test(type)) {
+    throw bad(new Error("request Content-Type isn't multipart/form-data"))
+  }
+  let parser: InstanceType<typeof Busboy>
+  try {
+    parser = new Busboy({ headers: request.headers as BusboyHeaders, preservePath: true })
+  } catch (error) {
+    throw bad(error)
+  }
+  const parts = new Channel<AddPart>(WAITING_PARTS_MAX)
+  const stop = (error: unknown) => {
+    parts.fail(bad(error))
+    request.unpipe(parser)
+    parser.destroy()
+  }
+  parser.on('file', (_field, content, filename, _encoding, mimeType) => {
+    const part: AddPart = {
+      path: partPath(filename),
+      kind: partKind(mimeType),
+      content: content as AsyncIterable<Uint8Array>,
+    }
+    // Without a listener a late error of an unread part would end the process.
+    content.on('error', stop)
+    if (!parts.tryPush(part)) stop(new Error(`more than ${WAITING_PARTS_MAX} parts without content in a row`))
+  })
+  parser.on('finish', () => parts.end())
+  parser.on('error', stop)
+  request.once('error', stop)
+  request.once('close', () => {
+    if (!request.complete) stop(new Error('the upload ended early'))
+  })
+  signal.addEventListener('abort', () => stop(asError(signal.reason)), { once: true })
+  request.pipe(parser)
+  return parts
+}
+
+/** The file name is escaped as in a URL query. A name that is not stands for itself. */
+function partPath(filename: string): string {
+  const spaced = filename.replaceAll('+', ' ')
+  try {
+    return decodeURIComponent(spaced)
+  } catch {
+    // Not escaped at all: some clients send the bare name.
+    return filename
+  }
+}
+
+function partKind(mimeType: string): AddPart['kind'] {
+  if (mimeType === 'application/x-directory') return 'directory'
+  return mimeType === 'application/symlink' ? 'symlink' : 'file'
+}

@@ -1,0 +1,113 @@
+/** Bodies that are written while they arise: NDJSON, and the error in the trailer `X-Stream-Error` (reference api.md 1.1). */
+import type { ServerResponse } from 'node:http'
+import { errorMessage, raceSignal } from '@ipfs-cluster/base'
+
+const ERROR_TRAILER = 'X-Stream-Error'
+/** Lines are gathered up to this many characters, or until the source has to be waited for. */
+const CHUNK_CHARS = 32 * 1024
+
+/** Writes lines to a response with back-pressure: lines of the same turn of the event loop leave in one chunk. */
+export class StreamWriter {
+  readonly #response: ServerResponse
+  readonly #signal: AbortSignal
+  #pending = ''
+  #scheduled = false
+
+  constructor(response: ServerResponse, signal: AbortSignal) {
+    this.#response = response
+    this.#signal = signal
+  }
+
+  /** Resolves when there is room for more. */
+  async write(line: string): Promise<void> {
+    this.#pending += line
+    if (this.#pending.length >= CHUNK_CHARS) return await this.#flushed()
+    if (this.#scheduled) return
+    this.#scheduled = true
+    setImmediate(() => {
+      this.#scheduled = false
+      this.#flush()
+    })
+  }
+
+  /** Ends the body. `error`, when given, is the only line of the trailer; success is an empty line. */
+  async end(error?: unknown): Promise<void> {
+    await this.#flushed()
+    const text = error === undefined ? '' : errorMessage(error)
+    this.#response.addTrailers([[ERROR_TRAILER, oneLine(text)]])
+    this.#response.end()
+  }
+
+  /** Ends a body whose trailer only exists for errors (`/add`). */
+  async endWithoutTrailer(): Promise<void> {
+    await this.#flushed()
+    this.#response.end()
+  }
+
+  async #flushed(): Promise<void> {
+    if (this.#flush()) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#response.once('drain', resolve)
+    try {
+      await raceSignal(promise, this.#signal)
+    } finally {
+      this.#response.removeListener('drain', resolve)
+    }
+  }
+
+  #flush(): boolean {
+    if (this.#pending === '' || this.#response.destroyed) return true
+    const chunk = this.#pending
+    this.#pending = ''
+    return this.#response.write(chunk)
+  }
+}
+
+/**
+ * Answers with the items of a stream: 204 when there is none, the status and body of `fail` when it fails before the first item, else 200.
+ *
+ * @param headers set on whatever is sent.
+ */
+export async function sendStream(
+  response: ServerResponse,
+  lines: AsyncIterable<string>,
+  signal: AbortSignal,
+  fail: (error: unknown) => { readonly status: number; readonly body: string },
+): Promise<void> {
+  const iterator = lines[Symbol.asyncIterator]()
+  try {
+    let step: IteratorResult<string>
+    try {
+      step = await iterator.next()
+    } catch (error) {
+      signal.throwIfAborted()
+      const { status, body } = fail(error)
+      response.writeHead(status, { Trailer: ERROR_TRAILER, 'Transfer-Encoding': 'chunked' })
+      response.write(body)
+      await new StreamWriter(response, signal).end(error)
+      return
+    }
+    if (step.done === true) {
+      // A 204 has no body, and so nothing for a trailer to stand behind.
+      response.writeHead(204).end()
+      return
+    }
+    response.writeHead(200, { Trailer: ERROR_TRAILER, 'Transfer-Encoding': 'chunked' })
+    const writer = new StreamWriter(response, signal)
+    let failure: unknown
+    try {
+      for (; step.done !== true; step = await iterator.next()) await writer.write(step.value)
+    } catch (error) {
+      signal.throwIfAborted()
+      failure = error
+    }
+    await writer.end(failure)
+  } finally {
+    await iterator.return?.()
+  }
+}
+
+/** A header line cannot hold a line break, nor anything outside Latin-1. */
+function oneLine(text: string): string {
+  return text.replaceAll(/[^\x20-\x7e]+/g, ' ')
+}

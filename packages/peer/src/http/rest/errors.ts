@@ -1,0 +1,14 @@
+import { errorCode } from '@ipfs-cluster/base'
+
+/** Statuses of coded errors; everything else is 500, as in Go. */
+const STATUS_OF_CODE: Readonly<Record<string, number>> = {
+  BAD_PARAMETER: 400,
+  HTTP_BAD_UPLOAD: 400,
+  PIN_NOT_FOUND: 404,
+  PIN_QUEUE_FULL: 429,
+  UNAUTHORIZED: 401,
+}
+
+export function httpStatusOf(error: unknown): number {
+  return STATUS_OF_CODE[errorCode(error) ?? ''] ?? 500
+}

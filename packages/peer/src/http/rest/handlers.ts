@@ -1,0 +1,61 @@
+/** Each route of the table as a call of a use case. */
+import type { GlobalPinInfo, PinInfo, RouteHandlers } from '@ipfs-cluster/api'
+import { CodedError, mapConcurrent, type AbortOptions } from '@ipfs-cluster/base'
+import type { CID } from 'multiformats/cid'
+import { globalPinInfo, type Cluster } from '../../cluster/index.ts'
+
+/** CIDs of one `GET /pins?cids=` asked for at once. */
+const STATUS_CONCURRENCY = 16
+
+export function restHandlers(cluster: Cluster): RouteHandlers {
+  return {
+    id: (_input, options) => cluster.id(options),
+    version: () => cluster.version(),
+    peers: (_input, options) => cluster.peers(options),
+    peerAdd: ({ peer }, options) => cluster.peerAdd(peer, options),
+    peerRemove: ({ peer }, options) => cluster.peerRemove(peer, options),
+    add: ({ params, parts }, options) => cluster.add(parts, params, options),
+    allocations: ({ typeBits }, options) => cluster.pins(typeBits, options),
+    allocation: ({ cid }, options) => cluster.pinGet(cid, options),
+    statusAll({ cids, filter, local }, options) {
+      if (cids.length > 0) return statusOf(cluster, cids, local, options)
+      return local ? cluster.statusAllLocal(filter, options) : cluster.statusAll(filter, options)
+    },
+    recover: async ({ cid, local }, options) =>
+      local ? globalPinInfo([await cluster.recoverLocal(cid, options)]) : await cluster.recover(cid, options),
+    recoverAll: ({ local }, options) =>
+      local ? globally(cluster.recoverAllLocal(options)) : cluster.recoverAll(options),
+    status: ({ cid, local }, options) =>
+      local ? cluster.statusLocal(cid, options) : cluster.status(cid, options),
+    pin: ({ cid, options: pinOptions }, options) => cluster.pin(cid, pinOptions, options),
+    pinPath: ({ path, options: pinOptions }, options) => cluster.pinPath(path, pinOptions, options),
+    unpin: ({ cid }, options) => cluster.unpin(cid, options),
+    unpinPath: ({ path }, options) => cluster.unpinPath(path, options),
+    repoGC: ({ local }, options) => (local ? cluster.repoGCLocal(options) : cluster.repoGC(options)),
+    connectGraph: (_input, options) => cluster.connectGraph(options),
+    alerts: () => [...cluster.alerts()],
+    bandwidth: () => cluster.bandwidthByProtocol(),
+    metrics: ({ name }) => [...cluster.metrics(name)],
+    metricNames: () => [...cluster.metricNames()],
+    token: () => {
+      throw new CodedError('unauthorized', { code: 'UNAUTHORIZED' })
+    },
+    health: () => undefined,
+  }
+}
+
+/** In order of completion, as the answers arrive. */
+function statusOf(
+  cluster: Cluster,
+  cids: readonly CID[],
+  local: boolean,
+  options: AbortOptions,
+): AsyncIterable<GlobalPinInfo> {
+  return mapConcurrent(cids, STATUS_CONCURRENCY, cid =>
+    local ? cluster.statusLocal(cid, options) : cluster.status(cid, options),
+  )
+}
+
+async function* globally(infos: AsyncIterable<PinInfo>): AsyncGenerator<GlobalPinInfo> {
+  for await (const info of infos) yield globalPinInfo([info])
+}

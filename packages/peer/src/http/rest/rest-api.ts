@@ -1,0 +1,199 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import {
+  errorCodec,
+  matchRoute,
+  ROUTES,
+  type AddedOutput,
+  type RouteHandlers,
+  type RouteName,
+  type RouteRequest,
+} from '@ipfs-cluster/api'
+import { CodedError, errorMessage, type AbortOptions, type Clock, type Logger } from '@ipfs-cluster/base'
+import type { Cluster } from '../../cluster/index.ts'
+import { createHttpServer, sendStream, StreamWriter, uploadParts } from '../common/index.ts'
+import { httpStatusOf } from './errors.ts'
+import { restHandlers } from './handlers.ts'
+import type { HttpApi, HttpApiConfig } from './types.ts'
+
+/** A JSON body beyond this is refused. Uploads are streamed and have no limit. */
+const BODY_BYTES_MAX = 1024 * 1024
+
+export interface RestApiComponents {
+  readonly cluster: Cluster
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+/** A call on its way through: the route, what it was asked with, and where the answer goes. */
+interface Exchange {
+  readonly name: RouteName
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly signal: AbortSignal
+}
+
+/**
+ * Serves the REST API on the configured addresses.
+ *
+ * @throws HttpError `HTTP_LISTEN_FAILED`
+ */
+export async function createRestApi(
+  { cluster, clock, logger }: RestApiComponents,
+  config: HttpApiConfig,
+): Promise<HttpApi> {
+  const handlers = restHandlers(cluster)
+  const handle = async (request: IncomingMessage, response: ServerResponse, signal: AbortSignal) => {
+    const target = request.url ?? '/'
+    const queryAt = target.indexOf('?')
+    const path = queryAt < 0 ? target : target.slice(0, queryAt)
+    const query = queryAt < 0 ? '' : target.slice(queryAt)
+    setHeaders(response, config.headers)
+    const match = matchRoute(request.method ?? 'GET', path)
+    switch (match.kind) {
+      case 'error':
+        if (match.status === 405) {
+          response.removeHeader('Content-Type')
+          response.writeHead(405).end()
+        } else {
+          sendError(
+            response,
+            match.status,
+            match.status === 404 ? 'not found' : 'the path is not properly escaped',
+          )
+        }
+        request.resume()
+        return
+      case 'redirect':
+        response.writeHead(match.status, { Location: match.path + query }).end()
+        request.resume()
+        return
+      case 'route': {
+        const params = match.params
+        const search = new URLSearchParams(query)
+        await serveRoute({ name: match.name, request, response, signal }, handlers, {
+          params,
+          query: search,
+          nowNs: clock.nowNs(),
+        })
+      }
+    }
+  }
+  return await createHttpServer(
+    { handle, clock, logger },
+    { ...config, configKey: 'restapi.http_listen_multiaddress' },
+  )
+}
+
+async function serveRoute(exchange: Exchange, handlers: RouteHandlers, bare: RouteRequest): Promise<void> {
+  const { name, request, response, signal } = exchange
+  const route = ROUTES[name]
+  // The table guarantees that a handler takes what its own route decodes, and returns what its own codec writes.
+  const handler = handlers[name] as (input: unknown, options: AbortOptions) => unknown
+  try {
+    if (route.kind === 'add') return await serveAdd(exchange, handler, route.decode(bare))
+    const body = await readBody(request)
+    const input = route.decode({ ...bare, body })
+    const result = handler(input, { signal })
+    switch (route.kind) {
+      case 'empty':
+        await result
+        response.removeHeader('Content-Type')
+        response.writeHead(204).end()
+        return
+      case 'json':
+        sendJson(response, 200, stringifier(route.output)(await result))
+        return
+      case 'stream':
+        await sendStream(
+          response,
+          lines(result as AsyncIterable<unknown>, stringifier(route.output)),
+          signal,
+          error => ({
+            status: httpStatusOf(error),
+            body: errorBody(httpStatusOf(error), errorMessage(error)),
+          }),
+        )
+    }
+  } catch (error) {
+    signal.throwIfAborted()
+    if (response.headersSent) throw error
+    sendError(response, httpStatusOf(error), errorMessage(error))
+    request.resume()
+  }
+}
+
+async function serveAdd(
+  { request, response, signal }: Exchange,
+  handler: (input: unknown, options: AbortOptions) => unknown,
+  input: { readonly params: { readonly streamChannels: boolean } },
+): Promise<void> {
+  const parts = uploadParts(request, signal)
+  const outputs = handler({ ...input, parts }, { signal }) as AsyncIterable<AddedOutput>
+  const toLine = stringifier(ROUTES.add.output)
+  response.setHeader('Cache-Control', 'no-cache')
+  response.setHeader('Connection', 'close')
+  if (!input.params.streamChannels) {
+    const all: string[] = []
+    for await (const output of outputs) all.push(toLine(output).trimEnd())
+    sendJson(response, 200, all.length === 0 ? 'null\n' : `[${all.join(',')}]\n`)
+    return
+  }
+  response.writeHead(200, {
+    'X-Chunked-Output': '1',
+    Trailer: 'X-Stream-Error',
+    'Transfer-Encoding': 'chunked',
+  })
+  response.flushHeaders()
+  const writer = new StreamWriter(response, signal)
+  try {
+    for await (const output of outputs) await writer.write(toLine(output))
+  } catch (error) {
+    signal.throwIfAborted()
+    await writer.end(error)
+    request.resume()
+    return
+  }
+  await writer.endWithoutTrailer()
+}
+
+async function* lines(
+  items: AsyncIterable<unknown>,
+  toLine: (item: unknown) => string,
+): AsyncGenerator<string> {
+  for await (const item of items) yield toLine(item)
+}
+
+function stringifier(codec: { stringify(value: never): string } | null): (value: unknown) => string {
+  return value => `${codec === null ? '' : codec.stringify(value as never)}\n`
+}
+
+async function readBody(request: IncomingMessage): Promise<string> {
+  const chunks: Uint8Array[] = []
+  let length = 0
+  for await (const chunk of request as AsyncIterable<Uint8Array>) {
+    length += chunk.length
+    if (length > BODY_BYTES_MAX)
+      throw new CodedError(`the request body is larger than ${BODY_BYTES_MAX} bytes`, {
+        code: 'BAD_PARAMETER',
+      })
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+function setHeaders(response: ServerResponse, headers: HttpApiConfig['headers']): void {
+  for (const [name, values] of Object.entries(headers)) response.setHeader(name, [...values])
+  response.setHeader('Content-Type', 'application/json')
+}
+
+function sendJson(response: ServerResponse, status: number, body: string): void {
+  response.writeHead(status, { 'Content-Length': Buffer.byteLength(body) }).end(body)
+}
+
+function sendError(response: ServerResponse, status: number, message: string): void {
+  sendJson(response, status, errorBody(status, message))
+}
+
+function errorBody(code: number, message: string): string {
+  return `${errorCodec.stringify({ code, message })}\n`
+}
