@@ -8,7 +8,14 @@ const LEVELS = ['debug', 'info', 'warn', 'error'] as const
 type Level = (typeof LEVELS)[number]
 
 /** Names that Go accepts beyond ours. */
-const ALIASES: Readonly<Record<string, Level>> = { warning: 'warn', dpanic: 'error', panic: 'error', fatal: 'error', critical: 'error', notice: 'info' }
+const ALIASES: Readonly<Record<string, Level>> = {
+  warning: 'warn',
+  dpanic: 'error',
+  panic: 'error',
+  fatal: 'error',
+  critical: 'error',
+  notice: 'info',
+}
 
 export interface LogLevels {
   readonly default: Level
@@ -38,7 +45,11 @@ export function parseLogLevels(text: string): LogLevels {
   return { default: level, facilities }
 }
 
-export function createTextLogger(write: (line: string) => void, levels: LogLevels, facility = 'service'): Logger {
+export function createTextLogger(
+  write: (line: string) => void,
+  levels: LogLevels,
+  facility = 'service',
+): Logger {
   const least = LEVELS.indexOf(levels.facilities.get(facility) ?? levels.default)
   const method = (level: Level): LogMethod => {
     if (LEVELS.indexOf(level) < least) return () => undefined

@@ -1,0 +1,99 @@
+/** `ipfs-cluster-service daemon` (Go: `cmd/ipfs-cluster-service/daemon.go`; reference api.md 4.2). */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { errorCode, systemClock, type Logger } from '@ipfs-cluster/base'
+import { loadServiceConfig, lockFolder, locked, toPeerConfig, type ServiceConfig } from '../config/index.ts'
+import { IDENTITY_FILE, loadIdentity, parseIdentity, saveIdentity, type Identity } from '../identity/index.ts'
+import { createClusterPeer, type ClusterPeer } from '../peer.ts'
+import { step, type CommandIo } from './io.ts'
+
+export interface DaemonOptions {
+  readonly folder: string
+  /** Multiaddrs with /p2p of peers to join. */
+  readonly bootstrap: readonly string[]
+  readonly noTrust: boolean
+}
+
+const GO_STORES = ['pebble', 'badger3', 'badger', 'leveldb']
+
+/** Runs a peer until a signal; resolves with the exit code. A second signal warns, a third ends the process at once. */
+export async function daemon(options: DaemonOptions, io: CommandIo, logger: Logger): Promise<number> {
+  const { folder, bootstrap } = options
+  const stopped = Promise.withResolvers<void>()
+  let signals = 0
+  using _signals = io.onSignal(name => {
+    signals++
+    if (signals === 1) {
+      logger.info(`${name}: shutting down`)
+      stopped.resolve()
+    } else if (signals === 2) {
+      logger.warn(
+        'still shutting down. Send the signal once more to end now; what is not saved yet may be lost',
+      )
+    } else {
+      io.stderr.write('exiting cluster NOW\n')
+      io.exit(1)
+    }
+  })
+  const env = { env: io.env, hostname: io.hostname, clock: systemClock }
+  const service = await step('loading configurations', () => loadServiceConfig(folder, env))
+  const config = await step('loading configurations', () => toPeerConfig(service, folder))
+  const identity = await step('loading the identity', () => loadOrMoveIdentity(folder, service, io))
+  await using _lock = await step('obtaining execution lock', () => lockFolder(folder, io.pid))
+  sayWhatIsUnread(folder, service, logger)
+
+  await using peer = await step('starting cluster', () =>
+    createClusterPeer(
+      { ...config, consensus: trusting(config.consensus, options), identity, join: bootstrap },
+      { logger },
+    ).catch((error: unknown) => {
+      throw errorCode(error) === 'STORE_LOCKED' ? locked(join(folder, 'cluster.lock'), error) : error
+    }),
+  )
+  sayWhereItIs(peer, logger)
+  await stopped.promise
+  return 0
+}
+
+type CrdtConfig = ReturnType<typeof toPeerConfig>['consensus']
+
+/** Peers to join are trusted, unless asked otherwise. */
+function trusting(config: CrdtConfig, { bootstrap, noTrust }: DaemonOptions): CrdtConfig {
+  if (noTrust || config.trustedPeers === 'all') return config
+  const ids = bootstrap.map(address => address.split('/p2p/').at(-1) ?? '').filter(id => id !== '')
+  return { ...config, trustedPeers: [...new Set([...config.trustedPeers, ...ids])] }
+}
+
+/** Old configurations hold the identity in the cluster section: it moves to its own file. */
+async function loadOrMoveIdentity(
+  folder: string,
+  { cluster }: ServiceConfig,
+  io: CommandIo,
+): Promise<Identity> {
+  if (existsSync(join(folder, IDENTITY_FILE)) || cluster.private_key === '')
+    return await loadIdentity(folder, io.env)
+  const identity = parseIdentity(JSON.stringify({ id: cluster.id, private_key: cluster.private_key }), io.env)
+  await saveIdentity(folder, identity)
+  io.stderr.write(
+    `NOTICE: the identity in service.json was saved to ${join(folder, IDENTITY_FILE)}; remove it from service.json\n`,
+  )
+  return identity
+}
+
+function sayWhatIsUnread(folder: string, { datastore }: ServiceConfig, logger: Logger): void {
+  const known = Object.values(datastore).map(each => each?.folder ?? '')
+  const left = [...GO_STORES, ...known].filter(name => name !== '' && existsSync(join(folder, name)))
+  if (left.length > 0) {
+    logger.warn(
+      { folders: left },
+      'this folder holds the datastore of a Go peer, which this implementation cannot read: it stays untouched, and the pinset ' +
+        'comes from the other peers. Without other peers, export it with the Go program first (state export)',
+    )
+  }
+}
+
+function sayWhereItIs({ id, addresses, restUrls, gatewayUrl }: ClusterPeer, logger: Logger): void {
+  logger.info({ id, addresses }, 'IPFS Cluster listening on')
+  for (const url of restUrls) logger.info({ url }, 'REST API')
+  if (gatewayUrl !== undefined) logger.info({ url: gatewayUrl }, 'IPFS gateway')
+}
