@@ -3,5 +3,13 @@
  * authorisation hook on the server. Formats: reference wire.md 5.1 and 5.2 (Go: `client.go`, `server.go`; ugorji `MsgpackHandle`).
  *
  * It knows no service of the cluster: methods are described by the caller with `RpcMethod` and codecs built from `codec.ts`.
+ * It opens no connections: the caller hands in streams.
  */
 export * from './types.ts'
+export * from './msgpack.ts'
+export * from './codec.ts'
+export * from './rpc-error.ts'
+export * from './handler.ts'
+export * from './client.ts'
+export * from './server.ts'
+export { MAX_OBJECT_BYTES, RPC_PROTOCOL, type RpcStream } from './protocol.ts'

@@ -1,6 +1,3 @@
-export interface MsgpackReader {
-  readonly offset: number
-}
-export interface MsgpackWriter {
-  readonly length: number
-}
+export { MsgpackError, type MsgpackFailure } from './msgpack-error.ts'
+export { MsgpackReader, type MsgpackKind } from './msgpack-reader.ts'
+export { MsgpackWriter } from './msgpack-writer.ts'

@@ -1,10 +1,16 @@
 import type { AbortOptions } from '@ipfs-cluster/base'
 import type { MsgpackReader, MsgpackWriter } from './msgpack.ts'
 
-/** How one Go type stands in msgpack. `decode` throws on what Go would refuse. */
+/** How one Go type stands in msgpack. */
 export interface Codec<T> {
+  /** @throws MsgpackError for a value that the Go type cannot hold. */
   encode(writer: MsgpackWriter, value: T): void
+  /** @throws MsgpackError on what Go would refuse. */
   decode(reader: MsgpackReader): T
+  /** What nil and an absent key mean. Missing where our type has no zero value, such as a CID that must be there. */
+  readonly zero?: T
+  /** True for a value that Go's `omitempty` leaves out. */
+  isZero(value: T): boolean
 }
 
 /** Who may call: everybody in the swarm, trusted peers, or only this process. */
@@ -18,6 +24,10 @@ export interface RpcMethod<Arg, Reply> {
   readonly policy: RpcPolicy
   readonly arg: Codec<Arg>
   readonly reply: Codec<Reply>
+  /** Deadline of a remote unary call, where the client's own does not fit. Milliseconds. */
+  readonly timeoutMs?: number
+  /** Largest reply taken from a peer, where the client's own limit does not fit. Bytes of msgpack. */
+  readonly maxReplyBytes?: number
 }
 
 export type UnaryMethod<Arg, Reply> = RpcMethod<Arg, Reply> & { readonly kind: 'unary' }
@@ -43,7 +53,11 @@ export interface RpcHandler {
 }
 
 export interface RpcClient {
-  /** @throws RpcError with the peer's text; code `RPC_UNAUTHORIZED`, `RPC_REMOTE`, `RPC_PROTOCOL`, `RPC_UNREACHABLE`. */
+  /**
+   * @throws RpcError with the peer's own text where it gave one: `RPC_UNAUTHORIZED` it refuses us, `RPC_REMOTE` the method failed,
+   * `RPC_PROTOCOL` it does not know the method or one side does not understand the other, `RPC_UNREACHABLE` no connection or no answer
+   * in time. The signal's reason when that fires; what the handler threw when the peer is ourselves.
+   */
   call<Arg, Reply>(
     peer: string,
     method: UnaryMethod<Arg, Reply>,

@@ -5,3 +5,6 @@
  * It knows who is reachable, not who is a member (monitor) nor who is trusted (consensus; it asks through `isTrusted`).
  */
 export * from './types.ts'
+export * from './errors.ts'
+export { createNetwork, defaultNetworkConfig, type NetworkComponents } from './network.ts'
+export * from './rpc/index.ts'

@@ -51,9 +51,18 @@ export interface Network extends AsyncDisposable {
   /** Known addresses of another peer, with /p2p. */
   addressesOf(peer: PeerId): Promise<readonly Multiaddr[]>
   connectedPeers(): readonly PeerId[]
-  /** Dials a multiaddr with /p2p; resolves with the peer reached. */
+  /**
+   * Dials a multiaddr with /p2p; resolves with the peer reached.
+   *
+   * @throws NetworkError `NET_UNREACHABLE`, `NET_WRONG_SECRET`, `NET_WRONG_PEER`, `NET_BAD_ADDRESS`, within `dialPeerTimeoutMs`.
+   */
   connect(address: Multiaddr, options?: AbortOptions): Promise<PeerId>
-  /** Remembers addresses (with /p2p) for the peerstore file and for dialling. Priority 0 is dialled first. */
+  /**
+   * Remembers addresses (with /p2p, or a /dnsaddr that leads to such) for the peerstore file and for dialling. Priority 0 is dialled
+   * first. Permanent addresses stay whatever the peer says of itself later.
+   *
+   * @throws NetworkError `NET_BAD_ADDRESS`
+   */
   importPeers(
     addresses: readonly Multiaddr[],
     options: { readonly permanent: boolean; readonly priority: number },
@@ -62,10 +71,15 @@ export interface Network extends AsyncDisposable {
   bootstrap(options?: AbortOptions): Promise<readonly PeerId[]>
   /** Keeps connections to this peer open and its addresses for good. */
   protect(peer: PeerId): Promise<void>
-  /** Writes the peerstore file. */
+  /** Writes the peerstore file. @throws NetworkError `NET_PEERSTORE_FAILED` */
   savePeerstore(): Promise<void>
+  /** @throws NetworkError `NET_MESSAGE_TOO_LARGE` above what Go peers take, about 1 MiB. */
   publish(topic: string, data: Uint8Array): Promise<void>
-  /** Own messages are delivered too. `accept` decides by author whether a message is taken and forwarded. */
+  /**
+   * Own messages are delivered too. `accept` decides by author whether a message is taken and forwarded.
+   *
+   * @throws NetworkError `NET_ALREADY_SUBSCRIBED`: one subscriber a topic.
+   */
   subscribe(
     topic: string,
     handler: (message: PubsubMessage) => void,
@@ -73,7 +87,11 @@ export interface Network extends AsyncDisposable {
   ): Disposable
   /** Calls to our own id never touch the wire and pass no authorisation. */
   readonly rpc: RpcClient
-  /** Starts answering these methods; `trusted` ones only for peers that `isTrusted` accepts. */
+  /**
+   * Starts answering these methods; `trusted` ones only for peers that `isTrusted` accepts. Once.
+   *
+   * @throws NetworkError `NET_ALREADY_SERVING`
+   */
   serve(handlers: readonly RpcHandler[], isTrusted: (peer: PeerId) => boolean): void
   /** Bitswap of this network, serving `blocks`. */
   exchange(blocks: BitswapBlocks): Promise<Bitswap>

@@ -1,0 +1,180 @@
+import { asError, errorMessage, type Clock, type Logger } from '@ipfs-cluster/base'
+import { methodName } from './handler.ts'
+import { MsgpackError } from './msgpack-error.ts'
+import type { MsgpackReader } from './msgpack-reader.ts'
+import type { MsgpackWriter } from './msgpack-writer.ts'
+import { ObjectReader } from './object-reader.ts'
+import { ObjectWriter } from './object-writer.ts'
+import {
+  ERROR_TYPE,
+  MAX_OBJECT_BYTES,
+  response,
+  serviceId,
+  startTimer,
+  type RpcStream,
+  type ServiceId,
+} from './protocol.ts'
+import { abortWith, closeGently } from './stream-end.ts'
+import type { RpcHandler, RpcMethod } from './types.ts'
+
+/** How long a caller may take to say which method it wants, with a unary method's argument. Milliseconds. */
+const REQUEST_TIMEOUT_MS = 30_000
+/** Names of service and method with what stands around them. Bytes. */
+const MAX_SERVICE_ID_BYTES = 1024
+/** Largest argument of a method that strangers may call. Bytes. */
+const MAX_OPEN_ARG_BYTES = 64 * 1024
+
+/** What the server has to say to a request before the argument is looked at. */
+export type Admission =
+  { readonly handler: RpcHandler } | { readonly refusal: string; readonly errorType: number }
+
+export interface ServingContext {
+  admit(id: ServiceId, peer: string): Admission
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+type UnaryServe = Extract<RpcHandler['serve'], { kind: 'unary' }>
+type StreamingServe = Extract<RpcHandler['serve'], { kind: 'streaming' }>
+/** Writes the body behind a response. */
+type Body = (writer: MsgpackWriter) => void
+
+const NIL: Body = writer => writer.nil()
+
+/** One call being served: one stream. */
+export class IncomingCall {
+  readonly #context: ServingContext
+  readonly #stream: RpcStream
+  readonly #peer: string
+  readonly #reader: ObjectReader
+  readonly #writer: ObjectWriter
+  /** Fires when nobody waits for the answer any more. */
+  readonly #gone = new AbortController()
+  readonly #stopped: AbortSignal
+
+  constructor(context: ServingContext, stream: RpcStream, peer: string, stopped: AbortSignal) {
+    this.#context = context
+    this.#stream = stream
+    this.#peer = peer
+    this.#stopped = stopped
+    this.#reader = new ObjectReader(stream)
+    this.#writer = new ObjectWriter(stream)
+    // Half-closing is no reason to stop: a caller that ends its side early still gets its answer.
+    stream.addEventListener('close', event => {
+      this.#gone.abort(event.error ?? new Error('the caller left'))
+    })
+  }
+
+  /** Resolves when the call is over in both directions. @throws when the stream fails. */
+  async serve(): Promise<void> {
+    using _ = abortWith(this.#stream, this.#stopped)
+    try {
+      await this.#run()
+      await closeGently(this.#stream, this.#reader, this.#context.clock)
+    } catch (error) {
+      this.#stream.abort(asError(error))
+      throw error
+    }
+  }
+
+  async #run(): Promise<void> {
+    let request: MsgpackReader | undefined
+    let id: ServiceId
+    try {
+      request = await this.#request(MAX_SERVICE_ID_BYTES)
+      // Opened and ended without a word.
+      if (request === undefined) return
+      id = serviceId.decode(request)
+    } catch (error) {
+      if (!(error instanceof MsgpackError)) throw error
+      return await this.#refuse(undefined, `error reading service ID: ${error.message}`, ERROR_TYPE.server)
+    }
+    const admission = this.#context.admit(id, this.#peer)
+    if ('refusal' in admission) return await this.#refuse(id, admission.refusal, admission.errorType)
+    const { method, serve } = admission.handler
+    if (serve.kind === 'unary') await this.#unary(method, serve)
+    else await this.#streaming(method, serve)
+  }
+
+  async #unary(method: RpcMethod<unknown, unknown>, serve: UnaryServe): Promise<void> {
+    let arg: unknown
+    try {
+      const object = await this.#request(argLimit(method))
+      if (object === undefined) return await this.#refuse(method, 'EOF', ERROR_TYPE.server)
+      arg = method.arg.decode(object)
+    } catch (error) {
+      if (!(error instanceof MsgpackError)) throw error
+      return await this.#refuse(method, error.message, ERROR_TYPE.server)
+    }
+    // A second request on the same stream is not looked at.
+    this.#reader.discard()
+    try {
+      const reply = await serve.call(arg, { peer: this.#peer, signal: this.#gone.signal })
+      this.#add(method, reply)
+    } catch (error) {
+      this.#addFailure(method, error)
+    }
+    await this.#writer.flush()
+  }
+
+  async #streaming(method: RpcMethod<unknown, unknown>, serve: StreamingServe): Promise<void> {
+    const context = { peer: this.#peer, signal: this.#gone.signal }
+    try {
+      for await (const reply of serve.call(this.#args(method), context)) {
+        this.#add(method, reply)
+        await this.#writer.advance()
+      }
+    } catch (error) {
+      this.#addFailure(method, error)
+    }
+    await this.#writer.flush()
+  }
+
+  async *#args(method: RpcMethod<unknown, unknown>): AsyncGenerator<unknown> {
+    const limit = argLimit(method)
+    while (true) {
+      const object = this.#reader.poll(limit) ?? (await this.#reader.next(limit))
+      if (object === undefined) return
+      yield method.arg.decode(object)
+    }
+  }
+
+  /** Waits for an object of the request, but not for ever. */
+  async #request(maxBytes: number): Promise<MsgpackReader | undefined> {
+    const object = this.#reader.poll(maxBytes)
+    if (object !== undefined) return object
+    using _ = startTimer(this.#context.clock, REQUEST_TIMEOUT_MS, () =>
+      this.#stream.abort(new Error(`no request within ${REQUEST_TIMEOUT_MS} ms`)),
+    )
+    return await this.#reader.next(maxBytes)
+  }
+
+  #add(method: RpcMethod<unknown, unknown>, reply: unknown): void {
+    this.#respond(method, '', ERROR_TYPE.application, writer => method.reply.encode(writer, reply))
+  }
+
+  /** Go sends the method's zero value behind an application error of a unary method, nil behind that of a streaming one. */
+  #addFailure(method: RpcMethod<unknown, unknown>, error: unknown): void {
+    const { zero } = method.reply
+    const hasZero = method.kind === 'unary' && zero !== undefined
+    const body: Body = hasZero ? writer => method.reply.encode(writer, zero) : NIL
+    this.#context.logger.debug({ peer: this.#peer, method: methodName(method), err: error }, 'method failed')
+    this.#respond(method, errorMessage(error), ERROR_TYPE.application, body)
+  }
+
+  async #refuse(id: ServiceId | undefined, text: string, errorType: number): Promise<void> {
+    this.#respond(id, text, errorType, NIL)
+    await this.#writer.flush()
+  }
+
+  #respond(service: ServiceId | undefined, error: string, errorType: number, body: Body): void {
+    this.#writer.add(writer => {
+      response.encode(writer, { service: service ?? { service: '', method: '' }, error, errorType })
+      body(writer)
+    })
+  }
+}
+
+function argLimit(method: RpcMethod<unknown, unknown>): number {
+  return method.policy === 'open' ? MAX_OPEN_ARG_BYTES : MAX_OBJECT_BYTES
+}

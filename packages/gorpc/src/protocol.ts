@@ -1,0 +1,67 @@
+import type { Clock } from '@ipfs-cluster/base'
+import type { Stream } from '@libp2p/interface'
+import { field, int, omitEmpty, string, struct } from './codec.ts'
+import type { Codec } from './types.ts'
+
+/** libp2p protocol of cluster peers. */
+export const RPC_PROTOCOL = '/ipfscluster/1.0/rpc'
+
+/** Largest argument or reply. Bytes: a block of 4 MiB with room for what stands around it. */
+export const MAX_OBJECT_BYTES = 8 * 1024 * 1024
+
+/** What a call needs of a libp2p stream. */
+export type RpcStream = Pick<
+  Stream,
+  | 'abort'
+  | 'addEventListener'
+  | 'close'
+  | 'maxReadBufferLength'
+  | 'pause'
+  | 'readBufferLength'
+  | 'readStatus'
+  | 'remoteWriteStatus'
+  | 'removeEventListener'
+  | 'resume'
+  | 'send'
+  | 'status'
+  | 'writableNeedsDrain'
+>
+
+export interface ServiceId {
+  readonly service: string
+  readonly method: string
+}
+
+/** Opens every call. */
+export const serviceId: Codec<ServiceId> = struct<ServiceId>({
+  service: field('Name', string),
+  method: field('Method', string),
+})
+
+/** Whose fault an error is; on the wire as a number. */
+export const ERROR_TYPE = { application: 0, server: 1, client: 2, authorization: 3 } as const
+
+export interface Response {
+  readonly service: ServiceId
+  readonly error: string
+  readonly errorType: number
+}
+
+/** Stands before every reply object. */
+export const response: Codec<Response> = struct<Response>({
+  service: omitEmpty('Service', serviceId),
+  error: omitEmpty('Error', string),
+  errorType: omitEmpty('ErrType', int),
+})
+
+/** Calls `expire` after `ms`, unless disposed before. */
+export function startTimer(clock: Clock, ms: number, expire: () => void): Disposable {
+  const controller = new AbortController()
+  clock.sleep(ms, { signal: controller.signal }).then(expire, () => {
+    // Disposed in time: the only reason for which a sleep rejects.
+  })
+  return { [Symbol.dispose]: () => controller.abort(DISPOSED) }
+}
+
+/** One reason for all timers, as making a DOMException with its stack would cost more than the timer. */
+const DISPOSED = 'disposed'

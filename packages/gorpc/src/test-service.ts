@@ -1,0 +1,169 @@
+/** A service with every kind of method, behind real hosts: for tests only. */
+import { concatBytes, systemClock, toHex, type Clock } from '@ipfs-cluster/base'
+import type { Stream } from '@libp2p/interface'
+import assert from 'node:assert/strict'
+import * as codec from './codec.ts'
+import { EMPTY, emptyStruct, encodeObject, omitEmpty, struct } from './codec.ts'
+import { receivingHandler, streamingHandler, unaryHandler } from './handler.ts'
+import { response, serviceId } from './protocol.ts'
+import { RpcError } from './rpc-error.ts'
+import { createTestPair } from './test-hosts.ts'
+import type { Codec, RpcContext, RpcPolicy, StreamingMethod, UnaryMethod } from './types.ts'
+
+export interface Block {
+  readonly data: Uint8Array
+  readonly size: number
+}
+const block = struct<Block>({ data: omitEmpty('d', codec.bytes), size: omitEmpty('s', codec.int) })
+
+function unary<A, R>(
+  method: string,
+  arg: Codec<A>,
+  reply: Codec<R>,
+  policy: RpcPolicy = 'trusted',
+): UnaryMethod<A, R> {
+  return { service: 'Test', method, kind: 'unary', policy, arg, reply }
+}
+function streaming<A, R>(method: string, arg: Codec<A>, reply: Codec<R>): StreamingMethod<A, R> {
+  return { service: 'Test', method, kind: 'streaming', policy: 'trusted', arg, reply }
+}
+
+export const ECHO = unary('Echo', block, block)
+export const FAIL = unary('Fail', emptyStruct, block)
+export const HANG = unary('Hang', emptyStruct, emptyStruct)
+export const BAD_REPLY = unary('BadReply', emptyStruct, codec.uint)
+export const CLOSED = unary('Closed', emptyStruct, emptyStruct, 'closed')
+export const UNSERVED = unary('Unserved', emptyStruct, emptyStruct, 'closed')
+export const OPEN = unary('Open', codec.bytes, codec.int, 'open')
+export const NOT_THERE = unary('NotThere', emptyStruct, emptyStruct)
+export const COUNT = streaming('Count', codec.int, codec.int)
+export const SUM = streaming('Sum', codec.int, codec.int)
+export const BLOCKS = streaming('Blocks', block, emptyStruct)
+export const ENDLESS = streaming('Endless', emptyStruct, block)
+export const EARLY = streaming('Early', codec.int, codec.int)
+export const BROKEN = streaming('Broken', emptyStruct, codec.int)
+
+/** What the server side saw. */
+export interface Seen {
+  readonly peers: string[]
+  bytes: number
+  sent: number
+  cancelled: PromiseWithResolvers<unknown>
+  entered: PromiseWithResolvers<void>
+}
+
+export function newSeen(): Seen {
+  return {
+    peers: [],
+    bytes: 0,
+    sent: 0,
+    cancelled: Promise.withResolvers(),
+    entered: Promise.withResolvers(),
+  }
+}
+
+async function untilAborted({ signal }: RpcContext): Promise<never> {
+  return await new Promise((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason))
+  })
+}
+
+export function handlers(seen: Seen) {
+  return [
+    unaryHandler(ECHO, async (arg, { peer }) => {
+      seen.peers.push(peer)
+      return arg
+    }),
+    unaryHandler(FAIL, async () => {
+      throw new Error('crdt consensus component cannot remove peers')
+    }),
+    unaryHandler(HANG, async (_, context) => {
+      seen.entered.resolve()
+      try {
+        return await untilAborted(context)
+      } catch (error) {
+        seen.cancelled.resolve(error)
+        throw error
+      }
+    }),
+    unaryHandler(BAD_REPLY, async () => -1),
+    unaryHandler(CLOSED, async () => EMPTY),
+    unaryHandler(OPEN, async arg => arg.length),
+    streamingHandler(COUNT, async function* (limits) {
+      for await (const limit of limits) for (let i = 0; i < limit; i++) yield i
+    }),
+    streamingHandler(SUM, async function* (numbers) {
+      let sum = 0
+      for await (const number of numbers) yield (sum += number)
+    }),
+    receivingHandler(BLOCKS, async blocks => {
+      for await (const { data } of blocks) {
+        seen.bytes += data.length
+        if (data.length === 1) throw new Error('a bad block')
+      }
+    }),
+    streamingHandler(ENDLESS, async function* () {
+      try {
+        const data = new Uint8Array(64 * 1024)
+        while (true) {
+          seen.sent++
+          yield { data, size: seen.sent }
+        }
+      } finally {
+        seen.cancelled.resolve(undefined)
+      }
+    }),
+    streamingHandler(EARLY, async function* () {
+      yield 1
+    }),
+    streamingHandler(BROKEN, async function* () {
+      yield 1
+      yield 2
+      throw new Error('no more')
+    }),
+  ]
+}
+
+export async function createPair(
+  options: { timeoutMs?: number; clock?: Clock; maxCallsPerPeer?: number; withWire?: boolean } = {},
+) {
+  const seen = newSeen()
+  const { clock = systemClock, maxCallsPerPeer = 512, timeoutMs = 15_000 } = options
+  const pair = await createTestPair(
+    {
+      handlers: handlers(seen),
+      unserved: [UNSERVED],
+      authorize: (_, { policy }) => policy !== 'closed',
+      clock,
+      maxCallsPerPeer,
+    },
+    { timeoutMs, clock },
+    { withWire: options.withWire ?? false },
+  )
+  return Object.assign(pair, { seen })
+}
+
+export const fails = (code: string, message: string | RegExp) => (error: unknown) => {
+  assert.ok(error instanceof RpcError, String(error))
+  assert.equal(error.code, code, error.message)
+  if (typeof message === 'string') assert.equal(error.message, message)
+  else assert.match(error.message, message)
+  return true
+}
+
+export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const out: T[] = []
+  for await (const item of items) out.push(item)
+  return out
+}
+
+/** Everything a stream brings until its end. */
+export async function drain(stream: Stream): Promise<string> {
+  const parts: Uint8Array[] = []
+  for await (const part of stream) parts.push(part.subarray())
+  return toHex(concatBytes(parts))
+}
+
+export const header = (method: string) => encodeObject(serviceId, { service: 'Test', method })
+export const errorBytes = (method: string, error: string, errorType: number) =>
+  toHex(encodeObject(response, { service: { service: 'Test', method }, error, errorType }))

@@ -1,0 +1,103 @@
+import { TopicValidatorResult, type GossipSub } from '@libp2p/gossipsub'
+import type { Connection, Libp2p, PeerId as Libp2pPeerId } from '@libp2p/interface'
+import { errorMessage, type Logger } from '@ipfs-cluster/base'
+import type { PeerId } from '@ipfs-cluster/api'
+import { NetworkError } from './errors.ts'
+import { MAX_PAYLOAD_BYTES } from './gossip-options.ts'
+import type { Network, PubsubMessage } from './types.ts'
+
+export type Pubsub = Pick<Network, 'publish' | 'subscribe'> & Disposable
+
+/** State of js gossipsub that its interface does not show. */
+interface GossipSubState {
+  readonly streamsOutbound: ReadonlyMap<PeerId, unknown>
+  onPeerConnected(peer: Libp2pPeerId, connection: Connection): void
+}
+
+/** One handler a topic on top of gossipsub, whose messages are checked for size, author and signature. */
+export function createPubsub(libp2p: Libp2p, gossip: GossipSub, logger: Logger): Pubsub {
+  const handlers = new Map<string, (message: PubsubMessage) => void>()
+  const self = libp2p.peerId.toString()
+
+  const listeners = new AbortController()
+  const { signal } = listeners
+  gossip.addEventListener('gossipsub:message', onMessage, { signal })
+  const revive = () => reviveStreams(libp2p, gossip)
+  gossip.addEventListener('gossipsub:heartbeat', revive, { signal })
+  // After the streams of that connection have been told, which happens on the same event.
+  libp2p.addEventListener('connection:close', () => queueMicrotask(revive), { signal })
+
+  function onMessage(event: GossipEvent): void {
+    const { msg, propagationSource } = event.detail
+    const handler = handlers.get(msg.topic)
+    if (handler === undefined || msg.type !== 'signed') return
+    const from = msg.from.toString()
+    const forwarder = propagationSource.toString()
+    try {
+      handler({ data: msg.data, from, ...(forwarder === self ? {} : { forwarder }) })
+    } catch (error) {
+      logger.error(
+        { topic: msg.topic, from, err: error },
+        `handler of a message failed: ${errorMessage(error)}`,
+      )
+    }
+  }
+
+  return {
+    async publish(topic, data) {
+      if (data.length > MAX_PAYLOAD_BYTES) {
+        throw new NetworkError(
+          `a message of ${data.length} bytes for topic ${topic} is too large: peers drop those above ${MAX_PAYLOAD_BYTES}`,
+          { code: 'NET_MESSAGE_TOO_LARGE', topic, size: data.length, limit: MAX_PAYLOAD_BYTES },
+        )
+      }
+      await gossip.publish(topic, data)
+    },
+    subscribe(topic, handler, { accept = () => true } = {}) {
+      if (handlers.has(topic)) {
+        throw new NetworkError(`topic ${topic} has a subscriber already; share that one`, {
+          code: 'NET_ALREADY_SUBSCRIBED',
+          topic,
+        })
+      }
+      handlers.set(topic, handler)
+      gossip.topicValidators.set(topic, (_source, message) => {
+        if (message.type !== 'signed') return TopicValidatorResult.Reject
+        const from = message.from.toString()
+        // Our own message come back, from before a restart: its signature is good, but we never publish through the wire.
+        if (from === self) return TopicValidatorResult.Ignore
+        return accept(from) ? TopicValidatorResult.Accept : TopicValidatorResult.Reject
+      })
+      gossip.subscribe(topic)
+      return {
+        [Symbol.dispose]() {
+          if (signal.aborted || handlers.get(topic) !== handler) return
+          handlers.delete(topic)
+          gossip.topicValidators.delete(topic)
+          gossip.unsubscribe(topic)
+        },
+      }
+    },
+    [Symbol.dispose]: () => listeners.abort(),
+  }
+}
+
+type GossipEvent = CustomEvent<{
+  readonly propagationSource: Libp2pPeerId
+  readonly msg: Parameters<NonNullable<ReturnType<GossipSub['topicValidators']['get']>>>[1]
+}>
+
+/**
+ * js gossipsub opens one stream to a peer, on its first connection, and never another one: when that connection closes or the
+ * stream is reset while a second connection lives on, the peer would hear nothing of us any more.
+ */
+function reviveStreams(libp2p: Libp2p, gossip: GossipSub): void {
+  const state = gossip as unknown as GossipSubState
+  for (const peer of gossip.getPeers()) {
+    if (state.streamsOutbound.has(peer.toString())) continue
+    const connection = libp2p
+      .getConnections(peer)
+      .find(({ status, limits }) => status === 'open' && limits === undefined)
+    if (connection !== undefined) state.onPeerConnected(peer, connection)
+  }
+}
