@@ -29,7 +29,8 @@ for (const name of readdirSync(join(root, 'packages'))) {
     const path = join(target, 'bin', file)
     writeFileSync(path, readFileSync(path, 'utf8').replaceAll(".ts'", ".js'"), { mode: 0o755 })
   }
-  for (const file of ['LICENSE-MIT', 'LICENSE-APACHE', 'README.md']) cpSync(join(root, file), join(target, file))
+  for (const file of ['LICENSE-MIT', 'LICENSE-APACHE', 'README.md'])
+    cpSync(join(root, file), join(target, file))
   const exports = Object.fromEntries(
     Object.entries(manifest.exports).map(([key, path]) => [key, built(path)]),
   )

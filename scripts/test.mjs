@@ -13,12 +13,17 @@ if (globSync === undefined) {
 const args = process.argv.slice(2)
 const options = args.filter(arg => arg.startsWith('--'))
 const paths = args.filter(arg => !arg.startsWith('--'))
-const named = paths.flatMap(path => (existsSync(path) && statSync(path).isDirectory() ? globSync(`${path}/**/*.test.ts`) : [path]))
-const files = paths.length > 0 ? named : globSync('packages/*/src/**/*.test.ts').concat(globSync('test/**/*.test.ts'))
+const named = paths.flatMap(path =>
+  existsSync(path) && statSync(path).isDirectory() ? globSync(`${path}/**/*.test.ts`) : [path],
+)
+const files =
+  paths.length > 0 ? named : globSync('packages/*/src/**/*.test.ts').concat(globSync('test/**/*.test.ts'))
 
 if (files.length === 0) {
   console.error(`no test file in: ${paths.join(' ')}`)
   process.exit(1)
 }
-const run = spawnSync(process.execPath, ['--test', '--test-timeout=300000', ...options, ...files.sort()], { stdio: 'inherit' })
+const run = spawnSync(process.execPath, ['--test', '--test-timeout=300000', ...options, ...files.sort()], {
+  stdio: 'inherit',
+})
 process.exit(run.status ?? 1)

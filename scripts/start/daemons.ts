@@ -21,7 +21,9 @@ export function startDaemons(peers: readonly PeerFolder[]): Daemons {
   failure.promise.catch(() => undefined)
   let stopping = false
   const children = peers.map(peer => {
-    const child = spawn(process.execPath, [SERVICE, '--config', peer.folder, 'daemon'], { stdio: ['ignore', 'ignore', 'pipe'] })
+    const child = spawn(process.execPath, [SERVICE, '--config', peer.folder, 'daemon'], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
     const log = createWriteStream(join(peer.folder, 'daemon.log'), { flags: 'a' })
     let tail = ''
     child.stderr.on('data', (chunk: Buffer) => {
@@ -32,7 +34,11 @@ export function startDaemons(peers: readonly PeerFolder[]): Daemons {
       log.end()
       if (stopping) return
       const words = tail.trim().split('\n').slice(-3).join('\n')
-      failure.reject(new Error(`${peer.name} ended (${signal ?? `exit code ${code}`}): ${words}\nIts log: ${join(peer.folder, 'daemon.log')}`))
+      failure.reject(
+        new Error(
+          `${peer.name} ended (${signal ?? `exit code ${code}`}): ${words}\nIts log: ${join(peer.folder, 'daemon.log')}`,
+        ),
+      )
     })
     return child
   })

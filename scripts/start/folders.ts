@@ -40,7 +40,10 @@ export async function preparePeers(data: string, count: number): Promise<PeerFol
   for (const [index, identity] of identities.entries()) {
     const folder = join(data, `peer${index + 1}`)
     const others = identities.map((_, other) => swarm(other)).filter((_, other) => other !== index)
-    await saveServiceConfig(folder, peerConfig(`peer${index + 1}`, secret, ports.slice(index * 4, index * 4 + 4), others))
+    await saveServiceConfig(
+      folder,
+      peerConfig(`peer${index + 1}`, secret, ports.slice(index * 4, index * 4 + 4), others),
+    )
     await saveIdentity(folder, identity)
   }
   return await findPeers(data, count)
@@ -67,7 +70,9 @@ async function findPeers(data: string, count: number): Promise<PeerFolder[]> {
     })
   }
   if (peers.length !== count) {
-    throw new Error(`${data} holds a cluster of ${peers.length} peers, not ${count}; use --peers ${peers.length} or another --data`)
+    throw new Error(
+      `${data} holds a cluster of ${peers.length} peers, not ${count}; use --peers ${peers.length} or another --data`,
+    )
   }
   return peers
 }
@@ -78,10 +83,17 @@ function peerConfig(
   [swarm, rest, ipfs, gateway]: readonly number[],
   others: readonly string[],
 ): ServiceConfig {
-  const config = initialConfig({ consensus: 'crdt', datastore: 'pebble', ipfs: 'embedded', peername: name, secret })
+  const config = initialConfig({
+    consensus: 'crdt',
+    datastore: 'pebble',
+    ipfs: 'embedded',
+    peername: name,
+    secret,
+  })
   const { embedded } = config.ipfs_connector
   const { restapi } = config.api
-  if (embedded === undefined || restapi === undefined) throw new Error('invariant broken: the initial configuration is not whole')
+  if (embedded === undefined || restapi === undefined)
+    throw new Error('invariant broken: the initial configuration is not whole')
   return {
     ...config,
     cluster: {
@@ -115,7 +127,9 @@ async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer())
   const ports = await Promise.all(
     servers.map(async server => {
-      await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve))
+      await new Promise<void>((resolve, reject) =>
+        server.once('error', reject).listen(0, '127.0.0.1', resolve),
+      )
       const address = server.address()
       if (address === null || typeof address === 'string') throw new Error('the system gave no port')
       return address.port

@@ -41,7 +41,9 @@ export function parseOptions(args: readonly string[]): StartOptions {
   const peers = wholeNumber('--peers', values.peers, PEERS_MAX)
   const replicas = wholeNumber('--replicas', values.replicas, PEERS_MAX)
   if (replicas > peers) {
-    throw new Error(`--replicas ${replicas} needs at least as many peers, but there are ${peers}; add --peers ${replicas}`)
+    throw new Error(
+      `--replicas ${replicas} needs at least as many peers, but there are ${peers}; add --peers ${replicas}`,
+    )
   }
   return { peers, replicas, once: values.once, data: values.data, paths: positionals, help: values.help }
 }

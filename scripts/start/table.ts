@@ -27,7 +27,10 @@ export function createDisplay(out: NodeJS.WriteStream): Display {
   return {
     show(title, rows) {
       if (!out.isTTY) {
-        const line = [title, ...rows.map(row => `${row.name}: ${row.status}, ${formatBytes(row.bytes)}`)].join(' | ')
+        const line = [
+          title,
+          ...rows.map(row => `${row.name}: ${row.status}, ${formatBytes(row.bytes)}`),
+        ].join(' | ')
         if (line === lastLine || performance.now() - lastAt < LINE_EVERY_MS) return
         lastLine = line
         lastAt = performance.now()
@@ -50,7 +53,9 @@ function tableLines(rows: readonly PeerRow[]): string[] {
   const cells = rows.map(row => [row.name, row.status, formatBytes(row.bytes), bar(row)])
   const all = [['PEER', 'STATUS', 'BYTES', 'PROGRESS'], ...cells]
   const widths = [0, 1, 2].map(column => Math.max(...all.map(row => (row[column] ?? '').length)))
-  return all.map(row => `  ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')}`.trimEnd())
+  return all.map(row =>
+    `  ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')}`.trimEnd(),
+  )
 }
 
 function bar({ pinned, expected }: PeerRow): string {

@@ -116,9 +116,9 @@ export async function createClusterPeer(
     createInformers(
       {
         selfId: self,
-        repoStat: options => ipfs.repoStat(options),
-        pinQueueSize: () => tracker.pinQueueSize(),
-        publish: metric => monitor.publish(metric),
+        ipfs,
+        tracker,
+        monitor,
         clock,
         logger: logger.child('diskinfo'),
       },

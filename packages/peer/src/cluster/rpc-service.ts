@@ -1,6 +1,6 @@
 /** The RPC methods that other peers may call, over the same use cases as HTTP (Go: `rpc_api.go`; reference wire.md 6). */
 import { asError, type AbortOptions } from '@ipfs-cluster/base'
-import { streamingHandler, unaryHandler, type RpcHandler } from '@ipfs-cluster/gorpc'
+import { receivingHandler, streamingHandler, unaryHandler, type RpcHandler } from '@ipfs-cluster/gorpc'
 import type { PeerId } from '@ipfs-cluster/api'
 import type { Consensus } from '../consensus/index.ts'
 import type { IpfsConnector } from '../ipfsconn/index.ts'
@@ -77,10 +77,9 @@ async function* statusOfFirst(tracker: PinTracker, args: AsyncIterable<number>, 
 
 function ipfsMethods({ ipfs }: RpcServiceComponents): RpcHandler[] {
   return [
-    streamingHandler(RPC.IPFSConnector.BlockStream, async function* (blocks, { signal }) {
-      await ipfs.blockStream(blocks, { signal })
-      yield* []
-    }),
+    receivingHandler(RPC.IPFSConnector.BlockStream, (blocks, { signal }) =>
+      ipfs.blockStream(blocks, { signal }),
+    ),
     unaryHandler(RPC.IPFSConnector.RepoStat, (_arg, { signal }) => ipfs.repoStat({ signal })),
     unaryHandler(RPC.IPFSConnector.SwarmPeers, (_arg, { signal }) => ipfs.swarmPeers({ signal })),
   ]
