@@ -5,4 +5,8 @@
  * Every block handed out has been verified against its CID. Wants of others that we cannot answer yet are kept and answered when
  * `notify` says that the block has come.
  */
+export { createBitswap, type BitswapComponents } from './bitswap.ts'
+export { DEFAULT_BITSWAP_CONFIG, type BitswapConfig } from './config.ts'
+export { BitswapError, type BitswapFailure } from './errors.ts'
+export { BITSWAP_PROTOCOLS, type BitswapHost } from './protocols.ts'
 export * from './types.ts'

@@ -1,7 +1,10 @@
 import type { AbortOptions } from '@ipfs-cluster/base'
 import type { CID } from 'multiformats/cid'
 
-/** What the server may hand out; looked up by multihash, whatever the codec and version of the CID. */
+/**
+ * What the server may hand out; looked up by multihash, whatever the codec and version of the CID.
+ * The bytes are sent as they are: they must not change afterwards.
+ */
 export interface BitswapBlocks {
   get(cid: CID): Promise<Uint8Array | undefined>
   /** Bytes, without reading the block. */
@@ -26,6 +29,8 @@ export interface BitswapStats {
   readonly blocksSent: number
   readonly bytesSent: number
   readonly duplicateBlocks: number
+  /** Blocks that nobody here had asked for: wrong data of a peer, dropped. */
+  readonly invalidBlocks?: number
   /** Our unanswered wants, and those of others that we remember. */
   readonly wantsPending: number
   readonly peerWants: number
