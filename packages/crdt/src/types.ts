@@ -25,6 +25,8 @@ export interface CrdtBroadcast {
 export interface CrdtChange {
   readonly key: string
   readonly value: Uint8Array | undefined
+  /** Its value before the batch. */
+  readonly previous: Uint8Array | undefined
 }
 
 export type CrdtOp =
@@ -42,6 +44,13 @@ export interface CrdtConfig {
   readonly maxDeltaBytes: number
   /** Commits that arrive meanwhile share the next node; at most this many operations in one node. @default 10_000 */
   readonly maxCommitOps: number
+  /** Operations that may wait for a commit; more are refused with `CRDT_QUEUE_FULL`. @default 200_000 */
+  readonly maxQueuedOps?: number
+  /**
+   * Collects operations into fewer nodes. `commit` then resolves when the operations are durable in a write-ahead table, and reading
+   * sees them from then on; they become a node after `maxAgeMs`, or as soon as there are `maxOps` of them or `maxDeltaBytes`.
+   */
+  readonly batching?: { readonly maxOps: number; readonly maxAgeMs: number }
 }
 
 export interface CrdtStats {
@@ -52,6 +61,10 @@ export interface CrdtStats {
   readonly broadcastsSent: number
   readonly broadcastsReceived: number
   readonly broadcastsRefused: number
+  /** Operations acknowledged but in no node yet (batching). */
+  readonly opsQueued?: number
+  /** Fetched nodes that were invalid or beyond a limit. */
+  readonly nodesRefused?: number
 }
 
 export interface Crdt extends AsyncDisposable {
@@ -70,6 +83,8 @@ export interface Crdt extends AsyncDisposable {
   ): AsyncIterable<readonly [key: string, value: Uint8Array]>
   /** A stored DAG node by multihash, for serving it to others. */
   block(cid: CID): Promise<Uint8Array | undefined>
+  /** Its size in bytes, without reading it. */
+  blockSize(cid: CID): Promise<number | undefined>
   stats(): CrdtStats
 }
 

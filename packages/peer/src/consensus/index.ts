@@ -5,3 +5,6 @@
  * It decides who may write (trust), not what is written (cluster) nor what becomes of it (tracker).
  */
 export * from './types.ts'
+export { createCrdtConsensus, type CrdtConsensusComponents } from './crdt-consensus.ts'
+export { ConsensusError, type ConsensusFailure } from './errors.ts'
+export { topicOf } from './topic.ts'

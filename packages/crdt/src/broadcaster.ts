@@ -1,0 +1,125 @@
+import {
+  anySignal,
+  type Clock,
+  errorMessage,
+  type Logger,
+  type Random,
+  raceSignal,
+  type TaskScope,
+} from '@ipfs-cluster/base'
+import type { CID } from 'multiformats/cid'
+import { decodeBroadcast, encodeBroadcast } from './delta.ts'
+import { InvalidNodeError } from './errors.ts'
+import { sortedHeads, type Heads } from './heads.ts'
+import { BROADCAST_TIMEOUT_MS, MAX_BROADCAST_HEADS, MAX_SEEN_HEADS } from './limits.ts'
+import { linkOf, type NodeId } from './node.ts'
+import type { CrdtBroadcast, CrdtConfig, CrdtMessage } from './types.ts'
+
+export interface BroadcasterComponents {
+  readonly broadcast: CrdtBroadcast
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly scope: TaskScope
+  readonly heads: () => Heads
+  readonly onHead: (head: CID, providers: readonly string[]) => void
+}
+
+/** Announces our heads and takes the announcements of others (reference wire.md 3.6, 3.9). */
+export class Broadcaster {
+  readonly #components: BroadcasterComponents
+  readonly #config: Pick<CrdtConfig, 'rebroadcastIntervalMs'>
+  /** Heads that somebody announced since the last rebroadcast. */
+  readonly #seen = new Set<NodeId>()
+  /** New heads of ours to announce. */
+  #fresh: CID[] = []
+  #sending: Promise<void> | undefined
+  #subscription: Disposable | undefined
+  sent = 0
+  received = 0
+  refused = 0
+
+  constructor(components: BroadcasterComponents, config: Pick<CrdtConfig, 'rebroadcastIntervalMs'>) {
+    this.#components = components
+    this.#config = config
+  }
+
+  start(): void {
+    this.#subscription = this.#components.broadcast.subscribe(message => this.#receive(message))
+    this.#components.scope.run('crdt rebroadcast', signal => this.#rebroadcastForever(signal))
+  }
+
+  /** Takes no more announcements, and waits until the last of ours is sent or has failed. */
+  async close(): Promise<void> {
+    this.#subscription?.[Symbol.dispose]()
+    await this.#sending
+  }
+
+  /** Announces a new head; while a message is under way, new heads gather in the next. */
+  announce(head: CID): void {
+    this.#fresh.push(head)
+    this.#sending ??= this.#sendFresh().finally(() => {
+      this.#sending = undefined
+    })
+  }
+
+  async #sendFresh(): Promise<void> {
+    while (this.#fresh.length > 0) {
+      const gathered = this.#fresh
+      this.#fresh = []
+      // Heads that have been joined since are below one that is announced too.
+      const heads = this.#components.heads()
+      const current = gathered.filter(cid => heads.has(linkOf(cid)?.id ?? ''))
+      await this.#send(current.length > 0 ? current : gathered.slice(-1))
+    }
+  }
+
+  async #rebroadcastForever(signal: AbortSignal): Promise<void> {
+    const { clock, random, heads } = this.#components
+    while (!signal.aborted) {
+      await clock.sleep(this.#config.rebroadcastIntervalMs * (0.7 + 0.6 * random.float()), { signal })
+      const unseen = sortedHeads(heads()).filter(({ id }) => !this.#seen.has(id))
+      this.#seen.clear()
+      if (unseen.length > 0) {
+        await this.#send(
+          unseen.slice(0, MAX_BROADCAST_HEADS).map(({ cid }) => cid),
+          signal,
+        )
+      }
+    }
+  }
+
+  async #send(heads: readonly CID[], signal?: AbortSignal): Promise<void> {
+    const { broadcast, clock, logger } = this.#components
+    const deadline = anySignal(signal, clock.timeout(BROADCAST_TIMEOUT_MS))
+    try {
+      const options = deadline === undefined ? {} : { signal: deadline }
+      await raceSignal(broadcast.publish(encodeBroadcast(heads), options), deadline)
+      this.sent++
+    } catch (err) {
+      if (signal?.aborted === true) return
+      // What is lost here is announced again by the rebroadcast.
+      logger.warn({ err, heads: heads.length }, `announcing heads failed: ${errorMessage(err)}`)
+    }
+  }
+
+  #receive({ data, from, forwarder }: CrdtMessage): void {
+    this.received++
+    let heads: readonly CID[]
+    try {
+      heads = decodeBroadcast(data)
+    } catch (error) {
+      if (!(error instanceof InvalidNodeError)) throw error
+      this.refused++
+      this.#components.logger.debug({ from, bytes: data.length }, `announcement refused: ${error.message}`)
+      return
+    }
+    const providers = forwarder === undefined ? [from] : [from, forwarder]
+    const known = this.#components.heads()
+    for (const head of heads) {
+      const id = linkOf(head)?.id
+      if (id !== undefined && this.#seen.size < MAX_SEEN_HEADS) this.#seen.add(id)
+      if (id === undefined || !known.has(id)) this.#components.onHead(head, providers)
+    }
+  }
+}

@@ -1,0 +1,207 @@
+import {
+  type AbortOptions,
+  type Clock,
+  compareBytes,
+  createTaskScope,
+  type Logger,
+  type Random,
+  type Store,
+  type StoreRange,
+  utf8,
+  utf8Text,
+} from '@ipfs-cluster/base'
+import { Broadcaster } from './broadcaster.ts'
+import { sortedHeads } from './heads.ts'
+import { Ledger } from './ledger.ts'
+import { Merger } from './merger.ts'
+import { Publisher } from './publisher.ts'
+import type {
+  Crdt,
+  CrdtBlocks,
+  CrdtBroadcast,
+  CrdtChange,
+  CrdtConfig,
+  CrdtOp,
+  CrdtProjection,
+} from './types.ts'
+import { Wal } from './wal.ts'
+import { Walker } from './walker.ts'
+
+export interface CrdtComponents {
+  /** The root store; every row of the CRDT starts with `CRDT_PREFIX`. */
+  readonly store: Store
+  readonly blocks: CrdtBlocks
+  readonly broadcast: CrdtBroadcast
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly projection?: CrdtProjection | undefined
+  /** Told of the changes of a batch once it is written. Must not throw. */
+  readonly onChanges?: ((changes: readonly CrdtChange[]) => void) | undefined
+}
+
+export const defaultCrdtConfig: CrdtConfig = {
+  rebroadcastIntervalMs: 60_000,
+  fetchTimeoutMs: 120_000,
+  fetchConcurrency: 64,
+  maxDeltaBytes: 1024 * 1024,
+  maxCommitOps: 10_000,
+}
+
+/**
+ * Opens the CRDT in `components.store`: resumes an unfinished walk and turns operations that an earlier process acknowledged into nodes
+ * before it resolves.
+ *
+ * @throws StoreError when the store cannot be read or written, CrdtError `CRDT_STORE_CORRUPT`.
+ */
+export async function createCrdt(components: CrdtComponents, config: CrdtConfig): Promise<Crdt> {
+  const { store, blocks, broadcast, clock, random, logger, projection, onChanges } = components
+  const ledger = await Ledger.open({ store, blocks, projection, onChanges })
+  const wal = await Wal.open(store)
+  const scope = createTaskScope(logger)
+  const merger = new Merger({
+    ledger,
+    clock,
+    logger,
+    scope,
+    onMerged: (nodes, applied) => walker.merged(nodes, applied.missing),
+  })
+  const walker = new Walker(
+    {
+      blocks,
+      clock,
+      random,
+      logger,
+      scope,
+      statuses: links => ledger.statuses(links),
+      wanted: (after, limit) => ledger.wanted(after, limit),
+      merge: node => merger.add(node),
+      refuse: link => ledger.exclusive(() => ledger.refuse(link), { signal: scope.signal }),
+    },
+    config,
+  )
+  const broadcaster = new Broadcaster(
+    {
+      broadcast,
+      clock,
+      random,
+      logger,
+      scope,
+      heads: () => ledger.heads,
+      onHead: (head, providers) => walker.announce(head, providers),
+    },
+    config,
+  )
+  const publisher = new Publisher(
+    { ledger, wal, clock, logger, scope, announce: head => broadcaster.announce(head) },
+    config,
+  )
+  await publisher.replay()
+  broadcaster.start()
+  walker.start()
+  let closing: Promise<void> | undefined
+  const close = async () => {
+    await publisher.close()
+    await broadcaster.close()
+    await scope[Symbol.asyncDispose]()
+    // A writer whose caller was aborted may still be at it.
+    await ledger.exclusive(() => Promise.resolve())
+  }
+  return {
+    commit: (ops, options) => publisher.commit(ops, options),
+    get: key => get(ledger, wal, key),
+    getMany: keys => getMany(ledger, wal, keys),
+    entries: (range, options) => entries(ledger, wal, range, options),
+    block: cid => ledger.block(cid),
+    blockSize: cid => ledger.blockSize(cid),
+    stats: () => ({
+      heads: sortedHeads(ledger.heads).map(({ cid, height }) => ({ cid, height })),
+      frontier: ledger.frontier + walker.unlinked,
+      nodesMerged: ledger.merged,
+      broadcastsSent: broadcaster.sent,
+      broadcastsReceived: broadcaster.received,
+      broadcastsRefused: broadcaster.refused,
+      opsQueued: wal.size,
+      nodesRefused: walker.nodesRefused,
+    }),
+    [Symbol.asyncDispose]: () => (closing ??= close()),
+  }
+}
+
+/*
+ * Reading sees acknowledged operations that are in no node yet. Go's peer does not (its queue is not readable); here an answer to `commit` means
+ * that the value is there.
+ */
+
+async function get(ledger: Ledger, wal: Wal, key: string): Promise<Uint8Array | undefined> {
+  const op = wal.latest(key)
+  return op === undefined ? await ledger.value(key) : valueOf(op)
+}
+
+async function getMany(
+  ledger: Ledger,
+  wal: Wal,
+  keys: readonly string[],
+): Promise<(Uint8Array | undefined)[]> {
+  const queued = keys.map(key => wal.latest(key))
+  const stored = await ledger.values(keys)
+  return queued.map((op, i) => (op === undefined ? stored[i] : valueOf(op)))
+}
+
+function entries(
+  ledger: Ledger,
+  wal: Wal,
+  range: StoreRange = {},
+  options: AbortOptions = {},
+): AsyncIterable<readonly [string, Uint8Array]> {
+  return {
+    [Symbol.asyncIterator]() {
+      // What is queued is looked at before what is stored, so nothing is missed while a batch becomes a node.
+      const queued = wal.latestInRange(range)
+      const stored = ledger.entries(range, options)
+      const all = queued.length === 0 ? stored : overlay(stored, queued, range.reverse === true)
+      return (range.limit === undefined ? all : take(all, range.limit))[Symbol.asyncIterator]()
+    },
+  }
+}
+
+async function* take<T>(items: AsyncIterable<T>, limit: number): AsyncGenerator<T> {
+  if (limit <= 0) return
+  let left = limit
+  for await (const item of items) {
+    yield item
+    if (--left <= 0) return
+  }
+}
+
+/** Merges the scan with `queued`, which is in the same order and takes precedence. */
+async function* overlay(
+  stored: AsyncIterable<readonly [string, Uint8Array]>,
+  queued: readonly { readonly key: Uint8Array; readonly op: CrdtOp }[],
+  reverse: boolean,
+): AsyncGenerator<readonly [string, Uint8Array]> {
+  const order = reverse ? -1 : 1
+  let next = 0
+  for await (const entry of stored) {
+    const key = utf8(entry[0])
+    let hidden = false
+    for (; next < queued.length; next++) {
+      const candidate = queued[next]
+      if (candidate === undefined) break
+      const comparison = order * compareBytes(candidate.key, key)
+      if (comparison > 0) break
+      hidden ||= comparison === 0
+      const value = valueOf(candidate.op)
+      if (value !== undefined) yield [utf8Text(candidate.key), value]
+    }
+    if (!hidden) yield entry
+  }
+  for (const { key, op } of queued.slice(next)) {
+    const value = valueOf(op)
+    if (value !== undefined) yield [utf8Text(key), value]
+  }
+}
+
+function valueOf(op: CrdtOp): Uint8Array | undefined {
+  return op.type === 'put' ? op.value : undefined
+}

@@ -1,0 +1,223 @@
+import { type AbortOptions, type Clock, errorMessage, type Logger, type TaskScope } from '@ipfs-cluster/base'
+import type { CID } from 'multiformats/cid'
+import { foldOps, planDeltas } from './commit-plan.ts'
+import { cleanKey } from './delta.ts'
+import { CrdtError } from './errors.ts'
+import { nextHeight } from './heads.ts'
+import { walRow } from './layout.ts'
+import type { Ledger } from './ledger.ts'
+import { MAX_OP_BYTES, MAX_QUEUED_OPS, MIN_RETRY_MS } from './limits.ts'
+import { createNode, type CrdtNode, type NodeLink } from './node.ts'
+import type { CrdtConfig, CrdtOp } from './types.ts'
+import { opBytes, type Wal } from './wal.ts'
+
+interface Request {
+  readonly ops: readonly CrdtOp[]
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
+export interface PublisherComponents {
+  readonly ledger: Ledger
+  readonly wal: Wal
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly scope: TaskScope
+  /** Tells others of a new head. */
+  readonly announce: (head: CID) => void
+}
+
+/**
+ * Writes of this peer. Requests that arrive while a commit is under way share the next one. Without batching a commit is a node; with it, a
+ * commit is an append to the write-ahead table, whose content becomes a node by size or age.
+ */
+export class Publisher {
+  readonly #components: PublisherComponents
+  readonly #config: CrdtConfig
+  #requests: Request[] = []
+  #requestedOps = 0
+  #committing: Promise<void> | undefined
+  #flushing: Promise<void> | undefined
+  #timerArmed = false
+  #closed = false
+
+  constructor(components: PublisherComponents, config: CrdtConfig) {
+    this.#components = components
+    this.#config = config
+  }
+
+  /** Makes nodes of what an earlier process acknowledged. Call once, before the first commit. */
+  async replay(): Promise<void> {
+    await this.#publishQueued()
+  }
+
+  async commit(ops: readonly CrdtOp[], { signal }: AbortOptions = {}): Promise<void> {
+    signal?.throwIfAborted()
+    if (this.#closed) throw closed()
+    ops.forEach(checkOp)
+    if (ops.length === 0) return
+    const queued = this.#requestedOps + this.#components.wal.size
+    const limit = this.#config.maxQueuedOps ?? MAX_QUEUED_OPS
+    if (queued > 0 && queued + ops.length > limit) {
+      throw new CrdtError(`${queued} operations wait to be written, ${limit} are allowed; try again later`, {
+        code: 'CRDT_QUEUE_FULL',
+        queued,
+        limit,
+      })
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const request = { ops, resolve, reject }
+    const onAbort = () => {
+      // A request that is being written can no longer be withdrawn; its caller learns how it ended.
+      if (this.#withdraw(request)) reject(signal?.reason)
+    }
+    signal?.addEventListener('abort', onAbort, { once: true })
+    this.#requests.push(request)
+    this.#requestedOps += ops.length
+    this.#committing ??= this.#commitAll()
+    try {
+      await promise
+    } finally {
+      signal?.removeEventListener('abort', onAbort)
+    }
+  }
+
+  /** Refuses new commits, and waits until what was accepted is written and has become nodes. */
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.#committing
+    if (this.#components.wal.size > 0) this.#flush()
+    await this.#flushing
+  }
+
+  #withdraw(request: Request): boolean {
+    const index = this.#requests.indexOf(request)
+    if (index < 0) return false
+    this.#requests.splice(index, 1)
+    this.#requestedOps -= request.ops.length
+    return true
+  }
+
+  async #commitAll(): Promise<void> {
+    // Callers of the same turn of the event loop share the first commit too.
+    await Promise.resolve()
+    while (this.#requests.length > 0) {
+      const group = this.#takeGroup()
+      const ops = group.flatMap(request => request.ops)
+      try {
+        if (this.#config.batching === undefined) await this.#publish(ops)
+        else await this.#append(ops)
+        for (const request of group) request.resolve()
+      } catch (error) {
+        for (const request of group) request.reject(error)
+      }
+    }
+    this.#committing = undefined
+  }
+
+  #takeGroup(): Request[] {
+    let count = 0
+    let ops = 0
+    for (const request of this.#requests) {
+      if (count > 0 && ops + request.ops.length > this.#config.maxCommitOps) break
+      count++
+      ops += request.ops.length
+    }
+    this.#requestedOps -= ops
+    return this.#requests.splice(0, count)
+  }
+
+  async #publish(ops: readonly CrdtOp[], walRows: readonly number[] = []): Promise<void> {
+    const { ledger, announce } = this.#components
+    const extra = walRows.map(sequence => ({ type: 'del', key: walRow(sequence) }) as const)
+    const effects = foldOps(ops)
+    const head = await ledger.exclusive(async () => {
+      const rows = await ledger.rows([...effects.keys()])
+      const nodes: CrdtNode[] = []
+      for (const delta of planDeltas(effects, rows, nextHeight(ledger.heads), this.#config)) {
+        const last = nodes.at(-1)
+        const links: readonly NodeLink[] = last === undefined ? [...ledger.heads.values()] : [last]
+        nodes.push(createNode(delta, links))
+      }
+      await ledger.apply(nodes, { rows, extra })
+      return nodes.at(-1)
+    })
+    if (head !== undefined) announce(head.cid)
+  }
+
+  async #append(ops: readonly CrdtOp[]): Promise<void> {
+    const { ledger, wal } = this.#components
+    const { added, rows } = wal.prepare(ops)
+    await ledger.write(rows)
+    wal.add(added)
+    if (this.#isFull()) this.#flush()
+    else this.#flushAfter(this.#config.batching?.maxAgeMs ?? 0)
+  }
+
+  #flushAfter(ms: number): void {
+    if (this.#timerArmed || this.#closed) return
+    this.#timerArmed = true
+    this.#components.scope.run('crdt batch', async signal => {
+      await this.#components.clock.sleep(ms, { signal })
+      this.#timerArmed = false
+      this.#flush()
+    })
+  }
+
+  #flush(): void {
+    this.#flushing ??= this.#flushAll().finally(() => {
+      this.#flushing = undefined
+    })
+  }
+
+  /** Makes nodes of what is in the table; what fails stays there for the next attempt. */
+  async #flushAll(): Promise<void> {
+    const { wal, logger } = this.#components
+    const maxAgeMs = this.#config.batching?.maxAgeMs ?? 0
+    try {
+      do await this.#publishQueued()
+      while (this.#isFull())
+      if (wal.size > 0) this.#flushAfter(maxAgeMs)
+    } catch (err) {
+      logger.error({ err, ops: wal.size }, `queued operations stay queued: ${errorMessage(err)}`)
+      this.#flushAfter(Math.max(maxAgeMs, MIN_RETRY_MS))
+    }
+  }
+
+  async #publishQueued(): Promise<void> {
+    const { wal } = this.#components
+    const batch = [...wal.ops]
+    if (batch.length === 0) return
+    await this.#publish(
+      batch.map(({ op }) => op),
+      batch.map(({ sequence }) => sequence),
+    )
+    wal.drop(batch.length)
+  }
+
+  #isFull(): boolean {
+    const { wal } = this.#components
+    return wal.size >= (this.#config.batching?.maxOps ?? 1) || wal.bytes >= this.#config.maxDeltaBytes
+  }
+}
+
+function checkOp(op: CrdtOp): void {
+  if (op.key === '/' || cleanKey(op.key) !== op.key || !op.key.isWellFormed()) {
+    throw new CrdtError(`the key ${JSON.stringify(op.key)} is not a clean path that starts with /`, {
+      code: 'CRDT_BAD_KEY',
+      key: op.key,
+    })
+  }
+  const bytes = opBytes(op)
+  if (bytes > MAX_OP_BYTES) {
+    throw new CrdtError(`an entry of ${bytes} bytes does not fit in a node of ${MAX_OP_BYTES}`, {
+      code: 'CRDT_OP_TOO_LARGE',
+      bytes,
+      limit: MAX_OP_BYTES,
+    })
+  }
+}
+
+function closed(): CrdtError {
+  return new CrdtError('the CRDT is closed', { code: 'CRDT_CLOSED' })
+}

@@ -1,0 +1,164 @@
+import { encodePin, type PeerId } from '@ipfs-cluster/api'
+import {
+  createTaskScope,
+  errorMessage,
+  type Clock,
+  type Logger,
+  type Random,
+  type Store,
+} from '@ipfs-cluster/base'
+import {
+  createCrdt,
+  defaultCrdtConfig,
+  type Crdt,
+  type CrdtBroadcast,
+  type CrdtConfig,
+} from '@ipfs-cluster/crdt'
+import type { Network } from '../net/index.ts'
+import { createPinState, openPinOutbox, pinKey } from '../state/index.ts'
+import { ConsensusError } from './errors.ts'
+import { ExchangeBlocks } from './exchange-blocks.ts'
+import { topicOf } from './topic.ts'
+import type { Consensus, CrdtConsensusConfig } from './types.ts'
+
+export interface CrdtConsensusComponents {
+  /** The root store. */
+  readonly store: Store
+  readonly network: Pick<
+    Network,
+    'peerId' | 'publish' | 'subscribe' | 'exchange' | 'connect' | 'connectedPeers' | 'addressesOf' | 'protect'
+  >
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+}
+
+/**
+ * Joins the pinset of the cluster of that name.
+ *
+ * @throws StoreError, NetworkError `NET_ALREADY_SUBSCRIBED`.
+ */
+export async function createCrdtConsensus(
+  components: CrdtConsensusComponents,
+  config: CrdtConsensusConfig,
+): Promise<Consensus> {
+  const { store, network, clock, random, logger } = components
+  await using stack = new AsyncDisposableStack()
+  const trust = createTrust(network.peerId, config.trustedPeers)
+  const outbox = await openPinOutbox(store)
+
+  // The exchange serves blocks of the CRDT and the CRDT fetches through the exchange: the server waits for the one moment in between.
+  const opening = Promise.withResolvers<Crdt>()
+  opening.promise.catch(() => undefined)
+  const bitswap = stack.use(
+    await network.exchange({
+      get: async cid => await (await opening.promise).block(cid),
+      size: async cid => await (await opening.promise).blockSize(cid),
+    }),
+  )
+  const scope = stack.use(createTaskScope(logger))
+  const blocks = stack.use(new ExchangeBlocks({ network, bitswap, clock, logger, scope }))
+  const crdt = stack.use(
+    await openCrdt(
+      {
+        store,
+        blocks,
+        broadcast: broadcastOver(network, topicOf(config.clusterName), trust.isTrusted),
+        clock,
+        random,
+        logger,
+        projection: changes => outbox.project(changes),
+        onChanges: () => outbox.written(),
+      },
+      crdtConfig(config),
+      opening,
+    ),
+  )
+  const { state, changes } = createPinState({ store, entries: crdt, outbox, logger })
+  for (const peer of trust.listed) protect(network, peer, logger)
+
+  const owned = stack.move()
+  return {
+    state,
+    changes,
+    logPin: (pin, options) =>
+      crdt.commit([{ type: 'put', key: pinKey(pin.cid), value: encodePin(pin) }], options),
+    logUnpin: (cid, options) => crdt.commit([{ type: 'delete', key: pinKey(cid) }], options),
+    isTrusted: trust.isTrusted,
+    async trust(peer) {
+      trust.add(peer)
+      await network.protect(peer)
+    },
+    members: () => undefined,
+    // Go's text: clients show it.
+    removePeer: () =>
+      Promise.reject(
+        new ConsensusError('crdt consensus component cannot remove peers', {
+          code: 'CONSENSUS_FIXED_MEMBERSHIP',
+        }),
+      ),
+    stats: () => crdt.stats(),
+    [Symbol.asyncDispose]: () => owned.disposeAsync(),
+  }
+}
+
+async function openCrdt(
+  components: Parameters<typeof createCrdt>[0],
+  config: CrdtConfig,
+  opening: PromiseWithResolvers<Crdt>,
+): Promise<Crdt> {
+  try {
+    const crdt = await createCrdt(components, config)
+    opening.resolve(crdt)
+    return crdt
+  } catch (error) {
+    opening.reject(error)
+    throw error
+  }
+}
+
+/** Batching as Go has it: both limits above 0; its queue holds `maxQueueSize` operations, here durably. */
+function crdtConfig({ batching, rebroadcastIntervalMs }: CrdtConsensusConfig): CrdtConfig {
+  const config = { ...defaultCrdtConfig, rebroadcastIntervalMs }
+  if (batching.maxBatchSize <= 0 || batching.maxBatchAgeMs <= 0) return config
+  return {
+    ...config,
+    ...(batching.maxQueueSize > 0 ? { maxQueuedOps: batching.maxQueueSize } : {}),
+    batching: { maxOps: batching.maxBatchSize, maxAgeMs: batching.maxBatchAgeMs },
+  }
+}
+
+function broadcastOver(
+  network: Pick<Network, 'publish' | 'subscribe'>,
+  topic: string,
+  isTrusted: (peer: PeerId) => boolean,
+): CrdtBroadcast {
+  return {
+    publish: data => network.publish(topic, data),
+    subscribe: handler => network.subscribe(topic, handler, { accept: isTrusted }),
+  }
+}
+
+interface Trust {
+  /** Those named so far. */
+  readonly listed: ReadonlySet<PeerId>
+  isTrusted(peer: PeerId): boolean
+  add(peer: PeerId): void
+}
+
+/** A peer always trusts itself. */
+function createTrust(self: PeerId, trusted: CrdtConsensusConfig['trustedPeers']): Trust {
+  const all = trusted === 'all'
+  const listed = new Set<PeerId>(all ? [] : trusted)
+  return {
+    listed,
+    isTrusted: peer => all || peer === self || listed.has(peer),
+    add: peer => void listed.add(peer),
+  }
+}
+
+function protect(network: Pick<Network, 'protect'>, peer: PeerId, logger: Logger): void {
+  network.protect(peer).catch((err: unknown) => {
+    logger.warn({ err, peer }, `a trusted peer's connections are not protected: ${errorMessage(err)}`)
+  })
+}

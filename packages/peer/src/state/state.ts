@@ -1,0 +1,177 @@
+import { cidOfBytes, decodePin, type Pin } from '@ipfs-cluster/api'
+import {
+  errorMessage,
+  toHex,
+  utf8,
+  type AbortOptions,
+  type Logger,
+  type Store,
+  type StoreOp,
+} from '@ipfs-cluster/base'
+import type { Crdt } from '@ipfs-cluster/crdt'
+import type { CID } from 'multiformats/cid'
+import { cidBytesOf, EXPIRY_PREFIX, expiryRow } from './layout.ts'
+import type { PinOutbox } from './outbox.ts'
+import { cidOfPinKey, pinKey } from './pin-key.ts'
+import { expirySeconds } from './projection.ts'
+import type { PinChange, PinChangeBatch, PinChanges, PinState } from './types.ts'
+
+export interface PinStateComponents {
+  /** The root store. */
+  readonly store: Store
+  /** The entries in which the pins are. */
+  readonly entries: Pick<Crdt, 'get' | 'getMany' | 'entries'>
+  readonly outbox: PinOutbox
+  readonly logger: Logger
+}
+
+export interface PinStateRoom {
+  readonly state: PinState
+  readonly changes: PinChanges
+  /** Entries met since the start that could not be read as a pin. */
+  undecodable(): number
+}
+
+/** Pins read from the expiry index at a time. */
+const EXPIRY_CHUNK = 256
+
+/** Outbox rows looked at for one batch, as a multiple of the changes asked for: many may be of the same pin. */
+const ROWS_PER_CHANGE = 8
+
+/**
+ * Entries that cannot be read as a pin are left out, counted and logged at debug level (they came from the network); the CID is that of the key,
+ * whatever the value says (wire.md 4).
+ */
+export function createPinState(components: PinStateComponents): PinStateRoom {
+  const reader = new PinReader(components)
+  return {
+    state: {
+      get: async cid => (await reader.getMany([cid]))[0],
+      getMany: cids => reader.getMany(cids),
+      list: options => reader.list(options),
+      expired: (now, options) => reader.expired(now, options),
+    },
+    changes: { next: (limit, options) => nextChanges(components, reader, limit, options) },
+    undecodable: () => reader.undecodable,
+  }
+}
+
+class PinReader {
+  readonly #components: PinStateComponents
+  undecodable = 0
+
+  constructor(components: PinStateComponents) {
+    this.#components = components
+  }
+
+  async getMany(cids: readonly CID[]): Promise<(Pin | undefined)[]> {
+    const { entries } = this.#components
+    const [first] = cids
+    const values =
+      cids.length === 1 && first !== undefined
+        ? [await entries.get(pinKey(first))]
+        : await entries.getMany(cids.map(pinKey))
+    return cids.map((cid, i) => this.#decode(cid, values[i]))
+  }
+
+  /** As `getMany`, but tells an unreadable pin (`null`) from one that is not there. */
+  async getChanges(cids: readonly CID[]): Promise<(Pin | undefined | null)[]> {
+    const values = await this.#components.entries.getMany(cids.map(pinKey))
+    return cids.map((cid, i) => {
+      const value = values[i]
+      return value === undefined ? undefined : (this.#decode(cid, value) ?? null)
+    })
+  }
+
+  async *list({ after, signal }: AbortOptions & { readonly after?: CID } = {}): AsyncGenerator<Pin> {
+    const range = after === undefined ? {} : { gt: utf8(pinKey(after)) }
+    for await (const [key, value] of this.#components.entries.entries(range, { signal })) {
+      const cid = cidOfPinKey(key)
+      const pin =
+        cid === undefined ? this.#unreadable(key, 'the key is not that of a pin') : this.#decode(cid, value)
+      if (pin !== undefined) yield pin
+    }
+  }
+
+  async *expired(now: number, { signal }: AbortOptions = {}): AsyncGenerator<Pin> {
+    const end = expiryRow(BigInt(Math.max(0, Math.ceil(now))))
+    let chunk: CID[] = []
+    for await (const row of this.#components.store.keys({ gte: EXPIRY_PREFIX, lt: end }, { signal })) {
+      chunk.push(cidOfBytes(cidBytesOf(row)))
+      if (chunk.length < EXPIRY_CHUNK) continue
+      yield* await this.#expiredOf(chunk, now)
+      chunk = []
+    }
+    yield* await this.#expiredOf(chunk, now)
+  }
+
+  /** Reads again what the index says: an acknowledged change may not have reached the index yet. */
+  async #expiredOf(cids: readonly CID[], now: number): Promise<Pin[]> {
+    const pins = await this.getMany(cids)
+    return pins.filter(pin => {
+      const seconds = pin === undefined ? undefined : expirySeconds(pin.expireAt)
+      return seconds !== undefined && Number(seconds) < now
+    }) as Pin[]
+  }
+
+  #decode(cid: CID, value: Uint8Array | undefined): Pin | undefined {
+    if (value === undefined) return undefined
+    try {
+      return decodePin(value, cid)
+    } catch (error) {
+      return this.#unreadable(pinKey(cid), errorMessage(error))
+    }
+  }
+
+  #unreadable(key: string, reason: string): undefined {
+    this.undecodable++
+    this.#components.logger.debug({ key }, `an entry of the pinset is left out: ${reason}`)
+  }
+}
+
+async function nextChanges(
+  { outbox, store }: PinStateComponents,
+  reader: PinReader,
+  limit: number,
+  options: AbortOptions = {},
+): Promise<PinChangeBatch> {
+  while (true) {
+    options.signal?.throwIfAborted()
+    // Taken before looking, so that what is written meanwhile ends the waiting.
+    const { version } = outbox
+    const { cids, ack } = await readOutbox(outbox, limit, options)
+    if (ack.length === 0) {
+      await outbox.waitBeyond(version, options)
+      continue
+    }
+    // The pins are read after the rows: they are as new as the changes, or newer, and then another row follows.
+    const pins = await reader.getChanges(cids)
+    const changes: PinChange[] = []
+    for (const [i, cid] of cids.entries()) {
+      const pin = pins[i]
+      if (pin !== null) changes.push({ cid, pin })
+    }
+    if (changes.length > 0) return { changes, ack }
+    // Nothing but unreadable pins: nobody else will acknowledge them.
+    await store.batch(ack)
+  }
+}
+
+async function readOutbox(
+  outbox: PinOutbox,
+  limit: number,
+  options: AbortOptions,
+): Promise<{ readonly cids: readonly CID[]; readonly ack: readonly StoreOp[] }> {
+  const cids = new Map<string, CID>()
+  const ack: StoreOp[] = []
+  for await (const [row, bytes] of outbox.rows(options)) {
+    const id = toHex(bytes)
+    if (!cids.has(id)) {
+      if (cids.size >= limit) break
+      cids.set(id, cidOfBytes(bytes))
+    }
+    ack.push({ type: 'del', key: row })
+    if (ack.length >= limit * ROWS_PER_CHANGE) break
+  }
+  return { cids: [...cids.values()], ack }
+}
