@@ -1,0 +1,66 @@
+import { toHex } from '@ipfs-cluster/base'
+import { CID } from 'multiformats/cid'
+import { Digest } from 'multiformats/hashes/digest'
+import { ApiError } from './api-error.ts'
+import { base32Bytes, base32Text, base58Text } from './base-text.ts'
+
+const DAG_PB = 0x70
+const SHA2_256 = 0x12
+const SHA2_256_LENGTH = 32
+/** Characters of a CIDv1 with a one-byte codec and a SHA2-256 digest. */
+const USUAL_V1_LENGTH = 59
+
+/** The usual text: base58btc for version 0, base32 for version 1. Same as `cid.toString()`, but nothing is cached per CID. */
+export function cidText(cid: CID): string {
+  return cid.version === 0 ? base58Text(cid.bytes) : `b${base32Text(cid.bytes)}`
+}
+
+/**
+ * Reads a binary CID, quickly when it is one of the usual kinds. The result has its own copy of the bytes.
+ *
+ * @throws ApiError `API_BAD_CID`
+ */
+export function cidOfBytes(bytes: Uint8Array): CID {
+  if (bytes.length === 34 && bytes[0] === SHA2_256 && bytes[1] === SHA2_256_LENGTH) {
+    const own = bytes.slice()
+    const digest = new Digest(SHA2_256, SHA2_256_LENGTH, own.subarray(2), own)
+    return new CID(0, DAG_PB, digest, own)
+  }
+  const codec = bytes[1] as number
+  if (
+    bytes.length === 36 &&
+    bytes[0] === 1 &&
+    codec < 0x80 &&
+    bytes[2] === SHA2_256 &&
+    bytes[3] === SHA2_256_LENGTH
+  ) {
+    const own = bytes.slice()
+    const digest = new Digest(SHA2_256, SHA2_256_LENGTH, own.subarray(4), own.subarray(2))
+    return new CID(1, codec, digest, own)
+  }
+  try {
+    return CID.decode(bytes)
+  } catch (cause) {
+    throw badCid(`0x${toHex(bytes)}`, cause)
+  }
+}
+
+/** Reads the text of a CID in any of the usual bases. @throws ApiError `API_BAD_CID` */
+export function parseCid(text: string): CID {
+  // The usual CIDv1; whatever is not quite that is left to `multiformats`, which also says why.
+  const bytes = text.length === USUAL_V1_LENGTH && text.startsWith('b') ? base32Bytes(text, 1) : null
+  if (bytes !== null && bytes[0] === 1 && bytes[2] === SHA2_256) return cidOfBytes(bytes)
+  try {
+    if (text.length < 2) throw new RangeError('cid too short')
+    return CID.parse(text)
+  } catch (cause) {
+    throw badCid(text, cause)
+  }
+}
+
+function badCid(text: string, cause: unknown): ApiError {
+  const message = cause instanceof Error ? cause.message : String(cause)
+  // Go's words for a text that starts with the letter of no base we know.
+  const why = message.startsWith('To parse non') ? 'selected encoding not supported' : message
+  return new ApiError(`invalid cid: ${why}`, { code: 'API_BAD_CID', text }, { cause })
+}

@@ -1,0 +1,291 @@
+/** The JSON documents of the API (Go: the `json` tags of `api/types.go`), fields in Go's order. */
+import { parsePinTypeBits, parseTrackerStatus, pinTypeOfBits, trackerStatusText } from '../status.ts'
+import type { PinType, TrackerStatus } from '../status.ts'
+import { memoize } from '../memo.ts'
+import type {
+  AddedOutput,
+  Alert,
+  Bandwidth,
+  ConnectGraph,
+  GlobalPinInfo,
+  GlobalRepoGC,
+  ID,
+  IPFSID,
+  IPFSRepoGC,
+  Metric,
+  Pin,
+  PinInfo,
+  PinInfoShort,
+  PinMode,
+  PinOptions,
+  RepoGC,
+  Version,
+} from '../types.ts'
+import { writeGlobalPinInfo, writePin, writeSubmittedPin } from './fast.ts'
+import * as json from './values.ts'
+import type { Fields, JsonCodec, JsonValue } from './values.ts'
+
+const isEmpty = (value: string | readonly unknown[]) => value.length === 0
+
+/** A combined status has several names; few combinations occur. */
+const statusText = memoize(256, trackerStatusText)
+const status: JsonValue<TrackerStatus> = json.named<TrackerStatus>(0, parseTrackerStatus, statusText)
+
+const mode: JsonValue<PinMode> = json.named<PinMode>(
+  'recursive',
+  name => (name === 'direct' ? 'direct' : 'recursive'),
+  name => name,
+)
+
+const pinType: JsonValue<PinType> = json.named<PinType>(
+  'bad-type',
+  name => pinTypeOfBits(parsePinTypeBits(name)),
+  name => name,
+)
+
+const metadata = json.record(json.string, 'null')
+
+const pinOptionsFields: Fields<PinOptions> = {
+  replicationFactorMin: { name: 'replication_factor_min', value: json.integer },
+  replicationFactorMax: { name: 'replication_factor_max', value: json.integer },
+  name: { name: 'name', value: json.string },
+  mode: { name: 'mode', value: mode },
+  shardSize: { name: 'shard_size', value: json.uint64 },
+  userAllocations: { name: 'user_allocations', value: json.list(json.peerId, 'null') },
+  expireAt: { name: 'expire_at', value: json.time },
+  metadata: { name: 'metadata', value: metadata },
+  pinUpdate: { name: 'pin_update', value: json.cidOrNull },
+  origins: { name: 'origins', value: json.list(json.multiaddr) },
+}
+
+const pinValue: JsonValue<Pin> = json.struct<Pin>({
+  ...pinOptionsFields,
+  cid: { name: 'cid', value: json.cid },
+  type: { name: 'type', value: pinType },
+  allocations: { name: 'allocations', value: json.list(json.peerId) },
+  maxDepth: { name: 'max_depth', value: json.integer },
+  reference: { name: 'reference', value: json.cidOrNull },
+  timestamp: { name: 'timestamp', value: json.time },
+})
+
+export const pinOptionsCodec: JsonCodec<PinOptions> = json.document(
+  'pin_options',
+  json.struct(pinOptionsFields),
+)
+
+/** A pin as read from the pinset: no user allocations and no metadata are `null`, no origins are `[]`. */
+export const pinCodec: JsonCodec<Pin> = { ...json.document('pin', pinValue), stringify: writePin }
+
+/** A pin as `POST /pins` answers: no metadata is `{}`, no origins are `null`. */
+export const submittedPinCodec: JsonCodec<Pin> = { ...pinCodec, stringify: writeSubmittedPin }
+
+const pinInfoShortFields: Fields<PinInfoShort> = {
+  peerName: { name: 'peername', value: json.string },
+  ipfs: { name: 'ipfs_peer_id', value: json.peerId, omit: isEmpty },
+  ipfsAddresses: { name: 'ipfs_peer_addresses', value: json.list(json.multiaddr), omit: isEmpty },
+  status: { name: 'status', value: status },
+  ts: { name: 'timestamp', value: json.time },
+  error: { name: 'error', value: json.string },
+  attemptCount: { name: 'attempt_count', value: json.integer },
+  priorityPin: { name: 'priority_pin', value: json.boolean },
+}
+
+const pinInfoShort: JsonValue<PinInfoShort> = json.struct(pinInfoShortFields)
+
+export const pinInfoShortCodec: JsonCodec<PinInfoShort> = json.document('pin_info', pinInfoShort)
+
+export const pinInfoCodec: JsonCodec<PinInfo> = json.document(
+  'pin_info',
+  json.struct<PinInfo>({
+    cid: { name: 'cid', value: json.cid },
+    name: { name: 'name', value: json.string },
+    peer: { name: 'peer', value: json.peerId },
+    allocations: { name: 'allocations', value: json.list(json.peerId) },
+    origins: { name: 'origins', value: json.list(json.multiaddr) },
+    created: { name: 'created', value: json.time },
+    metadata: { name: 'metadata', value: json.nullable(metadata) },
+    ...pinInfoShortFields,
+  }),
+)
+
+const globalPinInfoValue: JsonValue<GlobalPinInfo> = json.struct<GlobalPinInfo>({
+  cid: { name: 'cid', value: json.cid },
+  name: { name: 'name', value: json.string },
+  allocations: { name: 'allocations', value: json.nullable(json.list(json.peerId)) },
+  origins: { name: 'origins', value: json.nullable(json.list(json.multiaddr)) },
+  created: { name: 'created', value: json.time },
+  metadata: { name: 'metadata', value: json.nullable(metadata) },
+  peerMap: { name: 'peer_map', value: json.record(pinInfoShort) },
+})
+
+export const globalPinInfoCodec: JsonCodec<GlobalPinInfo> = {
+  ...json.document('pin_info', globalPinInfoValue),
+  stringify: writeGlobalPinInfo,
+}
+
+/** The slow, table-driven writers that the fast ones must agree with; for tests. */
+export const tableCodecs = {
+  pin: json.document('pin', pinValue),
+  globalPinInfo: json.document('pin_info', globalPinInfoValue),
+}
+
+const ipfsId: JsonValue<IPFSID> = json.struct<IPFSID>({
+  id: { name: 'id', value: json.peerId, omit: isEmpty },
+  // Go leaves the list nil when the daemon did not answer.
+  addresses: {
+    name: 'addresses',
+    value: json.list(json.multiaddr),
+    isNull: (list, owner) => isEmpty(list) && owner.id === '',
+  },
+  error: { name: 'error', value: json.string },
+})
+
+/** Go leaves all lists nil when a peer could not be asked. */
+const unasked = (list: readonly unknown[], owner: ID) => isEmpty(list) && owner.error !== ''
+
+export const idCodec: JsonCodec<ID> = json.document(
+  'id',
+  json.struct<ID>({
+    id: { name: 'id', value: json.peerId },
+    addresses: { name: 'addresses', value: json.list(json.multiaddr), isNull: unasked },
+    clusterPeers: { name: 'cluster_peers', value: json.list(json.peerId), isNull: unasked },
+    clusterPeersAddresses: {
+      name: 'cluster_peers_addresses',
+      value: json.list(json.multiaddr),
+      isNull: unasked,
+    },
+    version: { name: 'version', value: json.string },
+    commit: { name: 'commit', value: json.string },
+    rpcProtocolVersion: { name: 'rpc_protocol_version', value: json.string },
+    error: { name: 'error', value: json.string },
+    ipfs: { name: 'ipfs', value: { write: ipfsId.write, read: value => ipfsId.read(value ?? {}) } },
+    peername: { name: 'peername', value: json.string },
+  }),
+)
+
+const metricFields: Fields<Metric> = {
+  name: { name: 'name', value: json.string },
+  peer: { name: 'peer', value: json.peerId },
+  value: { name: 'value', value: json.string },
+  expire: { name: 'expire', value: json.int64 },
+  valid: { name: 'valid', value: json.boolean },
+  weight: { name: 'weight', value: json.int64 },
+  partitionable: { name: 'partitionable', value: json.boolean },
+  receivedAt: { name: 'received_at', value: json.int64 },
+}
+
+const metric: JsonValue<Metric> = json.struct(metricFields)
+
+export const metricCodec: JsonCodec<Metric> = json.document('metric', metric)
+export const metricsCodec: JsonCodec<readonly Metric[]> = json.document('metrics', json.list(metric))
+export const metricNamesCodec: JsonCodec<readonly string[]> = json.document('metrics', json.list(json.string))
+
+const alert: JsonValue<Alert> = json.struct<Alert>({
+  ...metricFields,
+  triggeredAt: { name: 'triggered_at', value: json.time },
+})
+
+export const alertsCodec: JsonCodec<readonly Alert[]> = json.document('alerts', json.list(alert))
+
+const bandwidth: JsonValue<Bandwidth> = json.struct<Bandwidth>({
+  totalIn: { name: 'total_in', value: json.int64 },
+  totalOut: { name: 'total_out', value: json.int64 },
+  rateIn: { name: 'rate_in', value: json.float },
+  rateOut: { name: 'rate_out', value: json.float },
+})
+
+/** By protocol id; `null` when the peer does not measure. */
+export const bandwidthCodec: JsonCodec<Readonly<Record<string, Bandwidth>> | null> = json.document(
+  'bandwidth',
+  json.nullable(json.record(bandwidth)),
+)
+
+const peerLists = json.record(json.list(json.peerId))
+
+export const connectGraphCodec: JsonCodec<ConnectGraph> = json.document(
+  'graph',
+  json.struct<ConnectGraph>({
+    clusterId: { name: 'cluster_id', value: json.peerId },
+    idToPeername: { name: 'id_to_peername', value: json.record(json.string) },
+    ipfsLinks: { name: 'ipfs_links', value: peerLists },
+    clusterLinks: { name: 'cluster_links', value: peerLists },
+    clusterTrustLinks: { name: 'cluster_trust_links', value: json.record(json.boolean) },
+    clusterToIpfs: { name: 'cluster_to_ipfs', value: json.record(json.peerId) },
+  }),
+)
+
+const ipfsRepoGC: JsonValue<IPFSRepoGC> = json.struct<IPFSRepoGC>({
+  key: { name: 'key', value: json.cidOrNull },
+  error: { name: 'error', value: json.string, omit: isEmpty },
+})
+
+const repoGC: JsonValue<RepoGC> = json.struct<RepoGC>({
+  peer: { name: 'peer', value: json.peerId },
+  peername: { name: 'peername', value: json.string },
+  keys: { name: 'keys', value: json.list(ipfsRepoGC) },
+  error: { name: 'error', value: json.string, omit: isEmpty },
+})
+
+export const globalRepoGCCodec: JsonCodec<GlobalRepoGC> = json.document(
+  'repo_gc',
+  json.struct<GlobalRepoGC>({ peerMap: { name: 'peer_map', value: json.record(repoGC) } }),
+)
+
+const isZero = (value: bigint) => value === 0n
+
+const addedOutput: JsonValue<AddedOutput> = json.struct<AddedOutput>({
+  name: { name: 'name', value: json.string },
+  cid: { name: 'cid', value: json.cidOrNull },
+  bytes: { name: 'bytes', value: json.uint64, omit: isZero },
+  size: { name: 'size', value: json.uint64, omit: isZero },
+  allocations: { name: 'allocations', value: json.list(json.peerId), omit: isEmpty },
+})
+
+export const addedOutputCodec: JsonCodec<AddedOutput> = json.document('added', addedOutput)
+
+/** The answer of `POST /add` with `stream-channels=false`: `null` when nothing was added. */
+export const addedOutputsCodec: JsonCodec<readonly AddedOutput[]> = json.document(
+  'added',
+  json.list(addedOutput, 'null'),
+)
+
+export const versionCodec: JsonCodec<Version> = json.document(
+  'version',
+  json.struct<Version>({ version: { name: 'version', value: json.string } }),
+)
+
+/** A JSON Web Token for the `Authorization: Bearer` header. */
+export interface Token {
+  readonly token: string
+}
+
+export const tokenCodec: JsonCodec<Token> = json.document(
+  'token',
+  json.struct<Token>({ token: { name: 'token', value: json.string } }),
+)
+
+/** The body of an answer with a status of 400 or more. */
+export interface ErrorBody {
+  /** HTTP status. */
+  readonly code: number
+  readonly message: string
+}
+
+export const errorCodec: JsonCodec<ErrorBody> = json.document(
+  'error',
+  json.struct<ErrorBody>({
+    code: { name: 'code', value: json.integer },
+    message: { name: 'message', value: json.string },
+  }),
+)
+
+/** The body of `POST /peers`. */
+export interface PeerAddBody {
+  /** Text that need not be a peer id; the route checks it. */
+  readonly peerId: string
+}
+
+export const peerAddBodyCodec: JsonCodec<PeerAddBody> = json.document(
+  'peer',
+  json.struct<PeerAddBody>({ peerId: { name: 'peer_id', value: json.string } }),
+)

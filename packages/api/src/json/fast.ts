@@ -1,0 +1,74 @@
+/** Hand-made writers of what is listed by the million; they agree with the table-driven ones of `codecs.ts`, which tests check. */
+import { cidText } from '../cid.ts'
+import { memoize } from '../memo.ts'
+import { trackerStatusText } from '../status.ts'
+import { formatTime } from '../time.ts'
+import type { GlobalPinInfo, Multiaddr, PeerId, Pin, PinInfoShort } from '../types.ts'
+import { sortedKeys } from '../utf8-order.ts'
+import { jsonString } from './text.ts'
+import { writeCidOrNull } from './values.ts'
+
+const statusText = memoize(256, trackerStatusText)
+
+export function writePin(pin: Pin): string {
+  const origins = pin.origins.length === 0 ? '[]' : writeTexts(pin.origins)
+  return writePinWith(pin, writeMetadata(pin.metadata, 'null'), origins)
+}
+
+export function writeSubmittedPin(pin: Pin): string {
+  const origins = pin.origins.length === 0 ? 'null' : writeTexts(pin.origins)
+  return writePinWith(pin, writeMetadata(pin.metadata, '{}'), origins)
+}
+
+function writePinWith(pin: Pin, metadata: string, origins: string): string {
+  const userAllocations = pin.userAllocations.length === 0 ? 'null' : writePeers(pin.userAllocations)
+  return (
+    `{"replication_factor_min":${pin.replicationFactorMin},"replication_factor_max":${pin.replicationFactorMax}` +
+    `,"name":${jsonString(pin.name)},"mode":"${pin.mode}","shard_size":${pin.shardSize}` +
+    `,"user_allocations":${userAllocations},"expire_at":"${formatTime(pin.expireAt)}","metadata":${metadata}` +
+    `,"pin_update":${writeCidOrNull(pin.pinUpdate)},"origins":${origins},"cid":"${cidText(pin.cid)}"` +
+    `,"type":"${pin.type}","allocations":${writePeers(pin.allocations)},"max_depth":${pin.maxDepth}` +
+    `,"reference":${writeCidOrNull(pin.reference)},"timestamp":"${formatTime(pin.timestamp)}"}`
+  )
+}
+
+export function writeGlobalPinInfo(info: GlobalPinInfo): string {
+  let peers = ''
+  for (const peer of sortedKeys(info.peerMap)) {
+    const entry = `${jsonString(peer)}:${writePinInfoShort(info.peerMap[peer] as PinInfoShort)}`
+    peers = peers === '' ? entry : `${peers},${entry}`
+  }
+  const allocations = info.allocations === null ? 'null' : writePeers(info.allocations)
+  const origins = info.origins === null ? 'null' : writeTexts(info.origins)
+  const metadata = info.metadata === null ? 'null' : writeMetadata(info.metadata, 'null')
+  return (
+    `{"cid":"${cidText(info.cid)}","name":${jsonString(info.name)},"allocations":${allocations}` +
+    `,"origins":${origins},"created":"${formatTime(info.created)}","metadata":${metadata},"peer_map":{${peers}}}`
+  )
+}
+
+function writePinInfoShort(info: PinInfoShort): string {
+  const ipfs = info.ipfs === '' ? '' : `,"ipfs_peer_id":"${info.ipfs}"`
+  const addresses =
+    info.ipfsAddresses.length === 0 ? '' : `,"ipfs_peer_addresses":${writeTexts(info.ipfsAddresses)}`
+  return (
+    `{"peername":${jsonString(info.peerName)}${ipfs}${addresses},"status":"${statusText(info.status)}"` +
+    `,"timestamp":"${formatTime(info.ts)}","error":${jsonString(info.error)}` +
+    `,"attempt_count":${info.attemptCount},"priority_pin":${info.priorityPin}}`
+  )
+}
+
+function writeMetadata(metadata: Readonly<Record<string, string>>, empty: string): string {
+  const keys = sortedKeys(metadata)
+  if (keys.length === 0) return empty
+  return `{${keys.map(key => `${jsonString(key)}:${jsonString(metadata[key] as string)}`).join(',')}}`
+}
+
+/** Peer ids are base58: nothing to escape. */
+function writePeers(peers: readonly PeerId[]): string {
+  return peers.length === 0 ? '[]' : `["${peers.join('","')}"]`
+}
+
+function writeTexts(texts: readonly Multiaddr[]): string {
+  return `[${texts.map(jsonString).join(',')}]`
+}

@@ -1,0 +1,88 @@
+/** Finds the route of a request by Go's rules (gorilla/mux below the API's own redirect of trailing slashes). */
+import { cleanSegments } from './content-path.ts'
+import type { RouteName } from './route.ts'
+import { ROUTES } from './routes.ts'
+
+export type RouteMatch =
+  | { readonly kind: 'route'; readonly name: RouteName; readonly params: Readonly<Record<string, string>> }
+  /** To `path` (escaped), to which the caller appends the query of the request. */
+  | { readonly kind: 'redirect'; readonly status: 301 | 307; readonly path: string }
+  /** 400: the path is not properly escaped. 404: JSON error `not found`. 405: no body. */
+  | { readonly kind: 'error'; readonly status: 400 | 404 | 405 }
+
+interface Part {
+  /** Name of the parameter, or `null` for a literal. */
+  readonly param: string | null
+  /** Texts that match; empty for any one segment. */
+  readonly texts: readonly string[]
+  /** Takes all that is left, nothing included. */
+  readonly rest: boolean
+}
+
+interface Pattern {
+  readonly name: RouteName
+  readonly method: string
+  readonly parts: readonly Part[]
+}
+
+const PATTERNS: readonly Pattern[] = (Object.keys(ROUTES) as RouteName[]).map(name => {
+  const { method, path } = ROUTES[name]
+  return { name, method, parts: path.slice(1).split('/').map(compilePart) }
+})
+
+function compilePart(text: string): Part {
+  const found = /^\{(\w+)(?::(.+))?\}$/.exec(text)
+  if (found === null) return { param: null, texts: [text], rest: false }
+  const [, param = '', choice] = found
+  if (choice === '.*') return { param, texts: [], rest: true }
+  return { param, texts: choice === undefined ? [] : choice.split('|'), rest: false }
+}
+
+/** @param escapedPath the path of the request line, without the query. */
+export function matchRoute(method: string, escapedPath: string): RouteMatch {
+  let path: string
+  try {
+    path = decodeURIComponent(escapedPath)
+  } catch {
+    return { kind: 'error', status: 400 }
+  }
+  // A lone slash stays: shortened, it would redirect to itself.
+  if (path.endsWith('/') && path !== '/') {
+    return { kind: 'redirect', status: 307, path: escapePath(path.slice(0, -1)) }
+  }
+  const clean = `/${cleanSegments(path).join('/')}`
+  if (clean !== path) return { kind: 'redirect', status: 301, path: escapePath(clean) }
+  const segments = path.slice(1).split('/')
+  let otherMethod = false
+  for (const pattern of PATTERNS) {
+    const params = matchParts(pattern.parts, segments)
+    if (params === null) continue
+    if (pattern.method === method) return { kind: 'route', name: pattern.name, params }
+    otherMethod = true
+  }
+  return { kind: 'error', status: otherMethod ? 405 : 404 }
+}
+
+function matchParts(parts: readonly Part[], segments: readonly string[]): Record<string, string> | null {
+  const last = parts.at(-1)
+  if (last?.rest === true ? segments.length < parts.length : segments.length !== parts.length) return null
+  const params: Record<string, string> = {}
+  for (const [i, part] of parts.entries()) {
+    const text = segments[i] ?? ''
+    if (part.rest) {
+      if (part.param !== null) params[part.param] = segments.slice(i).join('/')
+      return params
+    }
+    if (part.texts.length > 0 ? !part.texts.includes(text) : text === '') return null
+    if (part.param !== null) params[part.param] = text
+  }
+  return params
+}
+
+/** As Go's `URL.String` for a path: what may stand in a path stays. A doubled slash at the start would name a host. */
+function escapePath(path: string): string {
+  const escaped = path
+    .split('/')
+    .map(segment => encodeURIComponent(segment).replace(/%(3A|40|24|26|2B|2C|3B|3D)/g, decodeURIComponent))
+  return escaped.join('/').replace(/^\/{2,}/, '/')
+}
