@@ -1,0 +1,159 @@
+/** Flags as the Go tools have them: `-x` and `--x` are the same for any length, values follow after a space or `=`. */
+import { formatDurationNs, parseDurationNs } from '@ipfs-cluster/base'
+
+/** The command line is wrong; the message is what Go's `flag` package says. */
+export class UsageError extends Error {}
+
+export interface Flag<T> {
+  /** The long name first. */
+  readonly names: readonly string[]
+  readonly usage: string
+  /** False for a boolean, which stands alone. */
+  readonly takesValue: boolean
+  readonly initial: T
+  /** As help shows it; empty for none. */
+  readonly defaultText: string
+  /** Taken from here when the flag is not given. */
+  readonly env?: string
+  /** @param before the value so far. @throws Error when `text` is not one. */
+  read(text: string, before: T): T
+}
+
+export type Flags = Readonly<Record<string, Flag<unknown>>>
+
+export type Values<F extends Flags> = {
+  readonly [Name in keyof F]: F[Name] extends Flag<infer T> ? T : never
+}
+
+export interface Parsed<F extends Flags> {
+  readonly values: Values<F>
+  /** Flags that were on the command line. */
+  readonly given: ReadonlySet<string>
+  readonly args: readonly string[]
+  /** `--help` or `-h` was there. */
+  readonly help: boolean
+}
+
+interface Extra {
+  readonly env?: string
+}
+
+/** @param names comma-separated, the long one first. */
+export function boolean(names: string, usage: string): Flag<boolean> {
+  return { ...base(names, usage), takesValue: false, initial: false, defaultText: '', read: parseBoolean }
+}
+
+export function text(names: string, usage: string, initial = '', extra: Extra = {}): Flag<string> {
+  const defaultText = initial === '' ? '' : JSON.stringify(initial)
+  return { ...base(names, usage), ...extra, takesValue: true, initial, defaultText, read: value => value }
+}
+
+export function integer(names: string, usage: string): Flag<number> {
+  return { ...base(names, usage), takesValue: true, initial: 0, defaultText: '0', read: parseInteger }
+}
+
+/** Nanoseconds, written as Go does (`1m30s`). */
+export function duration(names: string, usage: string): Flag<bigint> {
+  const defaultText = formatDurationNs(0n)
+  return { ...base(names, usage), takesValue: true, initial: 0n, defaultText, read: parseDurationNs }
+}
+
+/** May be given several times. */
+export function texts(names: string, usage: string): Flag<readonly string[]> {
+  return {
+    ...base(names, usage),
+    takesValue: true,
+    initial: [],
+    defaultText: '',
+    read: (value, before) => [...before, value],
+  }
+}
+
+function base(names: string, usage: string) {
+  return { names: names.split(',').map(name => name.trim()), usage }
+}
+
+function parseBoolean(value: string): boolean {
+  if (['1', 't', 'T', 'TRUE', 'true', 'True'].includes(value)) return true
+  if (['0', 'f', 'F', 'FALSE', 'false', 'False'].includes(value)) return false
+  throw new Error('parse error')
+}
+
+function parseInteger(value: string): number {
+  const number = Number(value)
+  if (!/^[+-]?\d+$/.test(value) || !Number.isSafeInteger(number)) throw new Error('parse error')
+  return number
+}
+
+/**
+ * @param where `anywhere`: flags may stand between and after the arguments, up to `--`; `first`: the first argument ends them.
+ * @throws UsageError
+ */
+export function parseFlags<F extends Flags>(
+  flags: F,
+  words: readonly string[],
+  where: 'anywhere' | 'first',
+  env: Readonly<Record<string, string | undefined>> = {},
+): Parsed<F> {
+  const values = new Map<string, unknown>(
+    Object.entries(flags).map(([key, flag]) => [key, initialOf(flag, env)]),
+  )
+  const given = new Set<string>()
+  const args: string[] = []
+  let help = false
+  let i = 0
+  while (i < words.length) {
+    const word = words[i++] as string
+    if (word === '--') break
+    if (!word.startsWith('-') || word === '-') {
+      args.push(word)
+      if (where === 'first') break
+      continue
+    }
+    const { name, value } = splitFlag(word)
+    const found = Object.entries(flags).find(([, flag]) => flag.names.includes(name))
+    if (found === undefined) {
+      if (name !== 'help' && name !== 'h') throw new UsageError(`flag provided but not defined: -${name}`)
+      help = true
+      continue
+    }
+    const [key, flag] = found
+    const taken = value ?? (flag.takesValue ? words[i++] : 'true')
+    if (taken === undefined) throw new UsageError(`flag needs an argument: -${name}`)
+    const before = given.has(key) ? values.get(key) : flag.initial
+    values.set(key, readValue(flag, name, taken, before))
+    given.add(key)
+  }
+  return {
+    // Each value was read by its own flag, which gives the type.
+    values: Object.fromEntries(values) as Values<F>,
+    given,
+    args: [...args, ...words.slice(i)],
+    help,
+  }
+}
+
+function splitFlag(word: string): { name: string; value: string | undefined } {
+  const body = word.replace(/^--?/, '')
+  if (body === '' || body.startsWith('-') || body.startsWith('=')) {
+    throw new UsageError(`bad flag syntax: ${word}`)
+  }
+  const equals = body.indexOf('=')
+  if (equals < 0) return { name: body, value: undefined }
+  return { name: body.slice(0, equals), value: body.slice(equals + 1) }
+}
+
+function readValue(flag: Flag<unknown>, name: string, value: string, before: unknown): unknown {
+  try {
+    return flag.read(value, before)
+  } catch (cause) {
+    const [kind, to] = flag.takesValue ? ['value', 'flag '] : ['boolean value', '']
+    const message = `invalid ${kind} ${JSON.stringify(value)} for ${to}-${name}: parse error`
+    throw new UsageError(message, { cause })
+  }
+}
+
+function initialOf(flag: Flag<unknown>, env: Readonly<Record<string, string | undefined>>): unknown {
+  const value = flag.env === undefined ? undefined : env[flag.env]
+  return value === undefined || value === '' ? flag.initial : flag.read(value, flag.initial)
+}

@@ -1,0 +1,149 @@
+import {
+  DEFAULT_PIN_OPTIONS,
+  readablePeers,
+  TRACKER_STATUS,
+  type AddedOutput,
+  type AddParams,
+} from '@ipfs-cluster/api'
+import { command } from '../cli/command.ts'
+import { boolean, integer, text, texts, type Values } from '../cli/flags.ts'
+import { LocalFailure } from '../failure.ts'
+import { addedListShape, addedQuietShape, addedShape } from '../format.ts'
+import type { Session } from '../session.ts'
+import { readUpload } from '../upload.ts'
+import { expiryOf, metadataOf, waitForPin, waitTimeoutFlag } from './shared.ts'
+
+const DEFAULT_HASH = 'sha2-256'
+
+const flags = {
+  recursive: boolean('recursive, r', 'Add folders with all that is in them'),
+  quiet: boolean('quiet, q', 'Print CIDs only'),
+  quieter: boolean('quieter, Q', 'Print the last CID only'),
+  noStream: boolean('no-stream', 'Print when all is done; with --enc=json as one list'),
+  local: boolean('local', 'Add to the IPFS daemon of the peer that is asked, then pin as usual'),
+  name: text('name, n', 'Name of the pin'),
+  replicationMin: integer('replication-min, rmin', 'Least number of copies'),
+  replicationMax: integer('replication-max, rmax', 'Wanted number of copies'),
+  expireIn: text('expire-in', 'Unpin by itself after this long, such as 24h'),
+  metadata: texts('metadata', 'key=value to keep with the pin; may be given again'),
+  allocations: text('allocations, allocs', 'IDs of peers to prefer, comma-separated'),
+  noPin: boolean('no-pin', 'Add without pinning'),
+  wait: boolean('wait', 'Wait until as many peers as the minimum replication factor are done'),
+  waitTimeout: waitTimeoutFlag,
+  wrap: boolean('wrap-with-directory, w', 'Put the files into a folder'),
+  format: text('format', 'unixfs (files and folders) or car (one CAR file)', 'unixfs'),
+  layout: text('layout', 'Layout of the DAG: balanced or trickle'),
+  hidden: boolean('hidden, H', 'With --recursive: also files whose names start with a dot'),
+  chunker: text('chunker, s', 'Cut into size-<bytes> or rabin-<min>-<avg>-<max>', 'size-262144'),
+  rawLeaves: boolean('raw-leaves', 'Raw blocks as leaves'),
+  cidVersion: integer('cid-version', 'Version of CIDs; 1 implies --raw-leaves'),
+  hash: text('hash', 'Hash function; if not the default, --cid-version is 1', DEFAULT_HASH),
+  noCopy: boolean('nocopy', 'Let the daemon refer to the URL, not copy; implies --raw-leaves'),
+}
+
+export const addCommand = command({
+  name: 'add',
+  usage: 'Add files and folders to IPFS and pin them',
+  argsUsage: '<path>...',
+  description: `Takes local files, folders (with -r) and http(s) URLs, whose content is fetched from here.
+Several arguments are put into one folder. CIDs come out as "ipfs add" makes them with the
+same options; --format car imports a CAR file with a single root as it is.
+
+Blocks go at once to all peers that shall keep them, and the pin follows when they are
+there. With --local they only go to the daemon of the peer that is asked, which is quicker
+for the caller; the others then fetch them from it.`,
+  flags,
+  async run(session: Session, { values, args }) {
+    if (args.length === 0) throw new LocalFailure('', 'need at least one path')
+    const params = paramsOf(values, args.length, session)
+    if (params.wrap && params.format === 'car') {
+      throw new LocalFailure(
+        '',
+        'only a single CAR file can be added and wrap-with-directory is not supported',
+      )
+    }
+    const parts = await readUpload(args, values, session.io)
+    const last = await printOutputs(session, values, session.client.add({ params, parts }))
+    if (last?.cid === null || last?.cid === undefined || !values.wait) return
+    const limit = await replicationOf(session, last.cid, values.replicationMin)
+    await waitForPin(session, last.cid, TRACKER_STATUS.pinned, values.waitTimeout, limit)
+  },
+})
+
+function paramsOf(values: Values<typeof flags>, paths: number, session: Session): Partial<AddParams> {
+  const cidVersion = values.hash === DEFAULT_HASH ? values.cidVersion : 1
+  if (cidVersion !== 0 && cidVersion !== 1) throw new LocalFailure('', `bad CID Version: ${cidVersion}`)
+  return {
+    pin: {
+      ...DEFAULT_PIN_OPTIONS,
+      replicationFactorMin: values.replicationMin,
+      replicationFactorMax: values.replicationMax,
+      expireAt: expiryOf(values.expireIn, session),
+      metadata: metadataOf(values.metadata),
+      name: values.name,
+      userAllocations: readablePeers(values.allocations.split(',')),
+    },
+    noPin: values.noPin,
+    format: choice('format', values.format, ['unixfs', 'car'] as const),
+    recursive: values.recursive,
+    local: values.local,
+    layout: choice('layout', values.layout, ['balanced', 'trickle'] as const),
+    chunker: values.chunker,
+    rawLeaves: values.rawLeaves || cidVersion > 0 || values.noCopy,
+    hidden: values.hidden,
+    wrap: values.wrap || paths > 1,
+    cidVersion,
+    hashFun: values.hash,
+    noCopy: values.noCopy,
+  }
+}
+
+/** The first is for an empty text. */
+function choice<T extends string>(name: string, given: string, known: readonly [T, ...T[]]): T {
+  const found = given === '' ? known[0] : known.find(each => each === given)
+  if (found === undefined) throw new LocalFailure('', `${name} parameter is invalid`)
+  return found
+}
+
+/** Prints as the flags ask; returns the last output, which is the root. */
+async function printOutputs(
+  session: Session,
+  { quiet, quieter, noStream }: Values<typeof flags>,
+  outputs: AsyncIterable<AddedOutput>,
+): Promise<AddedOutput | undefined> {
+  const shape = quiet || quieter ? addedQuietShape : addedShape
+  const kept: AddedOutput[] = []
+  let last: AddedOutput | undefined
+  const finish = async () => {
+    if (last === undefined) return
+    if (noStream) await session.print(addedListShape(shape), quieter ? [last] : kept)
+    else if (quieter) await session.print(shape, last)
+  }
+  try {
+    for await (const output of outputs) {
+      last = output
+      if (noStream) kept.push(output)
+      else if (!quieter) await session.print(shape, output)
+    }
+  } catch (error) {
+    // What was added is told before the error.
+    await finish()
+    throw error
+  }
+  await finish()
+  return last
+}
+
+/** How many copies to wait for: what the pin got, or else what was asked for. */
+async function replicationOf(
+  session: Session,
+  cid: NonNullable<AddedOutput['cid']>,
+  asked: number,
+): Promise<number> {
+  try {
+    return (await session.client.allocation({ cid })).replicationFactorMin
+  } catch {
+    // The wait that follows reports what is wrong.
+    return asked
+  }
+}

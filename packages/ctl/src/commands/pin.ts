@@ -1,0 +1,110 @@
+import { parsePinTypeBits, type PinOptions } from '@ipfs-cluster/api'
+import { command, group } from '../cli/command.ts'
+import { integer, text, texts } from '../cli/flags.ts'
+import { pinShape, submittedPinShape } from '../format.ts'
+import type { Session } from '../session.ts'
+import { allocationsOf, expiryOf, finishPin, metadataOf, readCid, waitFlags } from './shared.ts'
+
+const add = command({
+  name: 'add',
+  usage: 'Pin a CID or path',
+  argsUsage: '<CID|Path>',
+  description: `Makes the cluster keep what is below a CID: it becomes part of the pinset, is allocated to
+peers, and their IPFS daemons fetch it. Paths (/ipfs/..., /ipns/...) are resolved once.
+
+Prints the status a moment later. Replication factors: -1 is every peer, 0 the default of
+the cluster, more than that a number of copies. Peers named with --allocations come first
+when peers are chosen; the factors still hold.`,
+  flags: {
+    replication: integer('replication, r', 'Number of copies; overrides the two below'),
+    replicationMin: integer('replication-min, rmin', 'Least number of copies'),
+    replicationMax: integer('replication-max, rmax', 'Wanted number of copies'),
+    allocations: text('allocations, allocs', 'IDs of peers to prefer, comma-separated'),
+    name: text('name, n', 'Name of the pin'),
+    mode: text('mode', 'recursive, or direct: only the block itself', 'recursive'),
+    expireIn: text('expire-in', 'Unpin by itself after this long, such as 24h'),
+    metadata: texts('metadata', 'key=value to keep with the pin; may be given again'),
+    ...waitFlags,
+  },
+  async run(session: Session, parsed) {
+    const { values, args } = parsed
+    const options: Partial<PinOptions> = {
+      replicationFactorMin: values.replication || values.replicationMin,
+      replicationFactorMax: values.replication || values.replicationMax,
+      userAllocations: allocationsOf(values.allocations),
+      expireAt: expiryOf(values.expireIn, session),
+      name: values.name,
+      mode: values.mode === 'direct' ? 'direct' : 'recursive',
+      metadata: metadataOf(values.metadata),
+    }
+    const pin = await session.client.pinPath({ path: args[0] ?? '', options })
+    await finishPin(session, parsed, pin, 'pinned', submittedPinShape)
+  },
+})
+
+const remove = command({
+  name: 'rm',
+  usage: 'Unpin a CID or path',
+  argsUsage: '<CID|Path>',
+  description: `Makes the cluster forget a CID: it leaves the pinset at once, and the IPFS daemons that keep
+it unpin it in time. Prints the status a moment later.`,
+  flags: waitFlags,
+  async run(session: Session, parsed) {
+    const pin = await session.client.unpinPath({ path: parsed.args[0] ?? '' })
+    await finishPin(session, parsed, pin, 'unpinned', pinShape)
+  },
+})
+
+const update = command({
+  name: 'update',
+  usage: 'Pin something new in the way of an existing pin',
+  argsUsage: '<existing-CID> <new-CID|Path>',
+  description: `Takes all options of the existing pin, its name included, and the same allocations. The IPFS
+daemons reuse what both have in common, which is quick for new versions of large content.
+
+The existing pin stays; remove it with "pin rm" when it is no longer wanted.`,
+  flags: {
+    name: text('name, n', 'Another name for the new pin'),
+    expireIn: text('expire-in', 'Unpin the new pin by itself after this long, such as 24h'),
+    ...waitFlags,
+  },
+  async run(session: Session, parsed) {
+    const { values, args } = parsed
+    const pinUpdate = readCid('parsing from Cid', args[0])
+    const expireAt = expiryOf(values.expireIn, session)
+    const options = { pinUpdate, name: values.name, expireAt }
+    const pin = await session.client.pinPath({ path: args[1] ?? '', options })
+    await finishPin(session, parsed, pin, 'pinned', submittedPinShape)
+  },
+})
+
+const list = command({
+  name: 'ls',
+  usage: 'List the pinset',
+  argsUsage: '[CID]',
+  description: `Prints what the cluster is asked to keep and which peers shall keep it: one entry, or all.
+Whether the peers do keep it is told by "status".
+
+Values of --filter, for listing all:
+  - all
+  - pin (the usual kind)
+  - meta-pin (root of sharded content)
+  - clusterdag-pin (list of the shards)
+  - shard-pin (one shard)`,
+  flags: { filter: text('filter', 'Types of pins, comma-separated', 'all') },
+  async run({ client, print, printAll }: Session, { values, args }) {
+    const [cid] = args
+    if (cid !== undefined && cid !== '') {
+      await print(pinShape, await client.allocation({ cid: readCid('parsing cid', cid) }))
+      return
+    }
+    const typeBits = values.filter.split(',').reduce((bits, name) => bits | parsePinTypeBits(name), 0)
+    await printAll(pinShape, client.allocations({ typeBits }))
+  },
+})
+
+export const pinCommands = group<Session>({
+  name: 'pin',
+  usage: 'Pin, unpin and list what the cluster keeps',
+  commands: [add, remove, update, list],
+})

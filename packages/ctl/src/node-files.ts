@@ -1,0 +1,21 @@
+import { createReadStream } from 'node:fs'
+import { lstat, readdir, readlink, realpath, writeFile } from 'node:fs/promises'
+import type { Files } from './io.ts'
+
+/** Bytes a read. */
+const READ_SIZE = 256 * 1024
+
+/** The real file system; relative paths start at the process's current directory. */
+export const nodeFiles: Files = {
+  currentDirectory: () => realpath('.'),
+  async kind(path) {
+    const stats = await lstat(path)
+    if (stats.isFile()) return 'file'
+    if (stats.isDirectory()) return 'directory'
+    return stats.isSymbolicLink() ? 'symlink' : 'other'
+  },
+  names: directory => readdir(directory),
+  target: symlink => readlink(symlink),
+  read: file => createReadStream(file, { highWaterMark: READ_SIZE }),
+  write: (file, content) => writeFile(file, content),
+}
