@@ -1,4 +1,6 @@
 import type { Metric, PeerId } from '@ipfs-cluster/api'
+import { CodedError } from '@ipfs-cluster/base'
+import type { CID } from 'multiformats/cid'
 
 export interface AllocatorConfig {
   /** Metric names, most important first. */
@@ -13,8 +15,23 @@ export interface AllocationRequest {
   readonly current: readonly PeerId[]
   /** Peers to prefer. */
   readonly priority: readonly PeerId[]
-  /** Never these. */
+  /** Never chosen, nor counted as copies. They only remain in a `current` that needs no change. */
   readonly exclude: readonly PeerId[]
   readonly replicationFactorMin: number
   readonly replicationFactorMax: number
+  /** Decides between peers that the metrics do not tell apart, so that such pins spread; without it, the order of peer ids. */
+  readonly cid?: CID
+}
+
+export interface AllocatorFailure {
+  readonly code: 'NOT_ENOUGH_PEERS'
+  /** Peers to be added at least, and at most. */
+  readonly needed: number
+  readonly wanted: number
+  /** Peers that could be added. */
+  readonly available: number
+}
+
+export class AllocatorError extends CodedError<AllocatorFailure> {
+  override readonly name = 'AllocatorError'
 }

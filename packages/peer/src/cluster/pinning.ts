@@ -49,6 +49,7 @@ export function createPinning(components: PinningComponents, config: ClusterConf
       config.allocateBy.map(name => [name, monitor.latest(name).filter(metric => mayAllocate(metric.peer))]),
     )
     return allocate({
+      cid: pin.cid,
       metrics,
       allocateBy: config.allocateBy,
       current: existing?.allocations ?? [],

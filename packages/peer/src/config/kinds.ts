@@ -2,8 +2,8 @@
  * The kinds of values that `service.json` holds: how each is read from JSON, from an environment variable, and written back as Go's
  * encoder writes it. Problems are thrown as plain `RangeError`s with a text that completes "<key>: …".
  */
+import { parseMultiaddr } from '@ipfs-cluster/api'
 import { formatDurationMs, fromHex, parseDurationMs, toHex } from '@ipfs-cluster/base'
-import { multiaddr } from '@multiformats/multiaddr'
 
 export interface Kind<T> {
   /** Go's zero value. */
@@ -176,7 +176,7 @@ export function parseSecret(hex: string): Uint8Array | undefined {
 
 function checkAddress(value: string): string {
   try {
-    multiaddr(value)
+    parseMultiaddr(value)
   } catch (cause) {
     throw new RangeError(`${JSON.stringify(value)} is not a multiaddress such as /ip4/127.0.0.1/tcp/9094`, {
       cause,

@@ -3,7 +3,7 @@ import type { AbortOptions } from '@ipfs-cluster/base'
 
 export interface Informer {
   readonly name: string
-  /** Never throws: a failure is an invalid metric. */
+  /** Rejects only when aborted: a failure is an invalid metric. */
   metrics(options?: AbortOptions): Promise<readonly Metric[]>
 }
 

@@ -4,4 +4,5 @@
  *
  * It measures nothing itself: informers make metrics.
  */
+export { createMonitor, type MetricCodec, type MonitorComponents } from './monitor.ts'
 export * from './types.ts'

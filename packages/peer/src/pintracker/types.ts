@@ -1,6 +1,7 @@
 import type { PinInfo, TrackerStatus } from '@ipfs-cluster/api'
-import type { AbortOptions } from '@ipfs-cluster/base'
+import { CodedError, type AbortOptions } from '@ipfs-cluster/base'
 import type { CID } from 'multiformats/cid'
+import type { IpfsPinProgress } from '../ipfsconn/index.ts'
 
 export interface PinTrackerConfig {
   /** Queued pins beyond it are refused with an error status. @default 1_000_000 */
@@ -11,6 +12,13 @@ export interface PinTrackerConfig {
   readonly priorityPinMaxAgeMs: number
   /** @default 5 */
   readonly priorityPinMaxRetries: number
+}
+
+export const DEFAULT_PIN_TRACKER_CONFIG: PinTrackerConfig = {
+  maxPinQueueSize: 1_000_000,
+  concurrentPins: 10,
+  priorityPinMaxAgeMs: 24 * 3_600_000,
+  priorityPinMaxRetries: 5,
 }
 
 export interface PinTracker extends AsyncDisposable {
@@ -26,4 +34,31 @@ export interface PinTracker extends AsyncDisposable {
   audit(options?: AbortOptions): Promise<{ readonly checked: number; readonly lost: number }>
   /** Pins waiting for their turn. */
   pinQueueSize(): number
+}
+
+/** What the tracker in this process tells beside the port. */
+export interface LocalPinTracker extends PinTracker {
+  /** How far the pin operation under way has come; `undefined` when there is none or the daemon does not tell. */
+  progress(cid: CID): IpfsPinProgress | undefined
+  stats(): PinTrackerStats
+}
+
+export interface PinTrackerStats {
+  /** Rows of the table by status; operations under way count as queued or as errors. */
+  readonly counts: Readonly<Record<string, number>>
+  /** Pin and unpin operations under way. */
+  readonly pinning: number
+  readonly unpinning: number
+  /** False while the daemon does not answer and the queues stand still. */
+  readonly daemonReachable: boolean
+}
+
+export interface PinTrackerFailure {
+  readonly code: 'TRACKER_FORMAT'
+  readonly found: number
+  readonly expected: number
+}
+
+export class PinTrackerError extends CodedError<PinTrackerFailure> {
+  override readonly name = 'PinTrackerError'
 }

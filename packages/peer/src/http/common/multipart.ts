@@ -1,5 +1,6 @@
 /** `multipart/form-data` uploads as Kubo's clients send them (reference api.md 1.6 "Multipart layout"). */
 import type { IncomingMessage } from 'node:http'
+import type { Readable } from 'node:stream'
 import { Busboy, type BusboyHeaders } from '@fastify/busboy'
 import { asError, Channel, errorMessage } from '@ipfs-cluster/base'
 import type { AddPart } from '../../adder/index.ts'
@@ -30,10 +31,17 @@ export function uploadParts(request: IncomingMessage, signal: AbortSignal): Asyn
     throw bad(error)
   }
   const parts = new Channel<AddPart>(WAITING_PARTS_MAX)
+  let unread: Readable | undefined
+  let stopped = false
   const stop = (error: unknown) => {
-    parts.fail(bad(error))
+    if (stopped) return
+    stopped = true
+    const failure = bad(error)
+    parts.fail(failure)
     request.unpipe(parser)
     parser.destroy()
+    // Whoever reads a part must not take its beginning for all of it.
+    unread?.destroy(failure)
   }
   parser.on('file', (_field, content, filename, _encoding, mimeType) => {
     const part: AddPart = {
@@ -41,6 +49,10 @@ export function uploadParts(request: IncomingMessage, signal: AbortSignal): Asyn
       kind: partKind(mimeType),
       content: content as AsyncIterable<Uint8Array>,
     }
+    unread = content
+    content.once('end', () => {
+      if (unread === content) unread = undefined
+    })
     // Without a listener a late error of an unread part would end the process.
     content.on('error', stop)
     if (!parts.tryPush(part)) stop(new Error(`more than ${WAITING_PARTS_MAX} parts without content in a row`))

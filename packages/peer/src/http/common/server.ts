@@ -120,10 +120,10 @@ async function listen(server: Server, address: Multiaddr, key: string): Promise<
 }
 
 function listenTarget(address: Multiaddr, key: string): { host: string; port: number } | { path: string } {
+  // All that follows is the path, as Go writes it.
+  if (address.startsWith('/unix/')) return { path: address.slice('/unix'.length) }
   const parts = multiaddr(address).getComponents()
   const value = (...names: string[]) => parts.find(part => names.includes(part.name))?.value
-  const path = value('unix')
-  if (path !== undefined) return { path }
   const host = value('ip4', 'ip6', 'dns', 'dns4', 'dns6')
   const port = value('tcp')
   if (host === undefined || port === undefined) {

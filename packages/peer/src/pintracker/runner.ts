@@ -1,0 +1,115 @@
+import type { PeerId } from '@ipfs-cluster/api'
+import {
+  asError,
+  errorMessage,
+  type Clock,
+  type Logger,
+  type Random,
+  type TaskScope,
+} from '@ipfs-cluster/base'
+import type { IpfsConnector } from '../ipfsconn/index.ts'
+import type { PinState } from '../state/index.ts'
+import { createBreaker, type Breaker } from './breaker.ts'
+import { createFeeder, type Places } from './feeder.ts'
+import { createOperations, type Operation, type Operations } from './operations.ts'
+import type { Applied, TrackerTable } from './table.ts'
+import type { PinTrackerConfig } from './types.ts'
+import { createWakeup } from './wakeup.ts'
+import { createWorkers, RELEASED } from './workers.ts'
+
+export interface RunnerComponents {
+  readonly table: TrackerTable
+  readonly state: Pick<PinState, 'getMany'>
+  readonly ipfs: Pick<IpfsConnector, 'pin' | 'unpin' | 'pinLsCid'>
+  readonly selfId: PeerId
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly scope: TaskScope
+}
+
+/** Takes operations out of the queues, runs a bounded number of them, and writes down what became of them. */
+export interface Runner {
+  readonly operations: Operations
+  readonly breaker: Breaker
+  /** After `table.apply`, still inside `exclusive`: stops what is no longer wanted and looks at what came in. */
+  noticed(applied: readonly Applied[]): void
+  /** Writes down finished operations. Inside `exclusive`. */
+  flush(): Promise<void>
+}
+
+/** Unpins under way at once; they have their own place, so that neither kind waits for the other. */
+export const UNPIN_CONCURRENCY = 1
+/** Share of the pin places that retries may take; the others stay free for fresh pins. */
+export const RETRY_SHARE = 0.5
+/** Milliseconds of rest after the store failed. */
+export const STORE_RETRY_MS = 1_000
+/** Longest rest in milliseconds: keeps timers inside what the system can count. */
+const MAX_IDLE_MS = 3_600_000
+
+/** Starts to run what is queued, in `scope`. */
+export function createRunner(components: RunnerComponents, config: PinTrackerConfig): Runner {
+  const { table, clock, logger, scope } = components
+  const places: Places = {
+    pin: config.concurrentPins,
+    unpin: UNPIN_CONCURRENCY,
+    retry: Math.max(1, Math.floor(config.concurrentPins * RETRY_SHARE)),
+  }
+  const operations = createOperations()
+  const wakeup = createWakeup(clock)
+  const breaker = createBreaker(components, wakeup.wake)
+  const workers = createWorkers({ ...components, operations, breaker, places, onFinished: wakeup.wake })
+
+  const noticed = (applied: readonly Applied[]) => {
+    for (const { cid, row, before, cancel } of applied) {
+      if (row?.queue !== undefined && row !== before) feeder.rewind(row.queue, row.due, cid)
+      const operation = cancel ? operations.get(cid) : undefined
+      if (operation?.state === 'ready') operations.remove(operation)
+      if (operation?.kind === 'pin') operation.controller.abort(noLongerWanted())
+    }
+    wakeup.wake()
+  }
+  const feeder = createFeeder({ ...components, operations, places, noticed })
+
+  const flush = async () => {
+    const batch = workers.finished.slice()
+    if (batch.length === 0) return
+    const applied = await table.apply(batch.map(({ cid, outcome }) => ({ cid, event: outcome ?? RELEASED })))
+    workers.finished.splice(0, batch.length)
+    applied.forEach(({ cid, row }, i) => {
+      operations.remove(batch[i] as Operation)
+      if (row?.queue !== undefined) feeder.rewind(row.queue, row.due, cid)
+    })
+  }
+
+  const turn = async () => {
+    await flush()
+    return await feeder.refill()
+  }
+
+  scope.run('pin queues', async signal => {
+    while (true) {
+      try {
+        const { again, wakeAt } = await table.exclusive(turn, { signal })
+        workers.start()
+        if (!again) await wakeup.wait(restMs(wakeAt, clock), signal)
+      } catch (error) {
+        signal.throwIfAborted()
+        logger.error(
+          { err: asError(error) },
+          `the pin queues cannot be read or written: ${errorMessage(error)}`,
+        )
+        await clock.sleep(STORE_RETRY_MS, { signal })
+      }
+    }
+  })
+  return { operations, breaker, noticed, flush }
+}
+
+function restMs(wakeAt: number | undefined, clock: Clock): number | undefined {
+  return wakeAt === undefined ? undefined : Math.min(MAX_IDLE_MS, Math.max(1, wakeAt - clock.now()))
+}
+
+function noLongerWanted(): DOMException {
+  return new DOMException('no longer wanted', 'AbortError')
+}

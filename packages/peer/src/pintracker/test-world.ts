@@ -1,0 +1,303 @@
+/** A pinset, a daemon and a store for the tracker's tests and benchmark: small, in memory, and as unkind as a test wants. */
+import { cidOfBytes, cidText, newPin, TRACKER_STATUS, type Pin, type PinInfo } from '@ipfs-cluster/api'
+import {
+  compareBytes,
+  concatBytes,
+  createMemoryStore,
+  EMPTY_BYTES,
+  prefixRange,
+  raceSignal,
+  seededRandom,
+  silentLogger,
+  toHex,
+  utf8,
+  type Clock,
+  type Store,
+  type StoreOp,
+} from '@ipfs-cluster/base'
+import { createManualClock, waitFor, type ManualClock } from '@ipfs-cluster/testkit'
+import { CID } from 'multiformats/cid'
+import { setImmediate as turn } from 'node:timers/promises'
+import { create as createDigest } from 'multiformats/hashes/digest'
+import type { IpfsConnector } from '../ipfsconn/index.ts'
+import type { PinChanges, PinState } from '../state/index.ts'
+import { createPinTracker, type AuditLimits, type LocalPinTracker, type PinTrackerConfig } from './index.ts'
+import { DEFAULT_PIN_TRACKER_CONFIG } from './types.ts'
+
+export const SELF = 'self-peer'
+export const OTHER = 'other-peer'
+
+/** The CID number `n`; they sort in no particular order. */
+export function testCid(n: number): CID {
+  const digest = new Uint8Array(32)
+  const view = new DataView(digest.buffer)
+  view.setUint32(0, Math.imul(n + 1, 0x9e3779b1) >>> 0)
+  view.setUint32(4, n)
+  return CID.createV1(0x55, createDigest(0x12, digest))
+}
+
+const OUTBOX = utf8('/outbox/')
+
+export interface FakePinset {
+  readonly state: Pick<PinState, 'get' | 'getMany'>
+  readonly changes: PinChanges
+  readonly pins: Map<string, Pin>
+  put(...pins: readonly Pin[]): Promise<void>
+  remove(...cids: readonly CID[]): Promise<void>
+}
+
+/** Pins in memory, with the outbox of changes in `store`, so that it outlives a tracker. */
+export function createFakePinset(store: () => Store): FakePinset {
+  const pins = new Map<string, Pin>()
+  let wake = Promise.withResolvers<void>()
+  let changesMade = 0
+  // Each change has a row of its own: acknowledging one must not take a later one of the same CID with it.
+  const announce = async (cids: readonly CID[]) => {
+    await store().batch(
+      cids.map((cid): StoreOp => ({
+        type: 'put',
+        key: concatBytes([OUTBOX, cid.bytes, utf8(`${changesMade++}`)]),
+        value: cid.bytes,
+      })),
+    )
+    wake.resolve()
+    wake = Promise.withResolvers()
+  }
+  return {
+    pins,
+    state: {
+      get: cid => Promise.resolve(pins.get(cidText(cid))),
+      getMany: cids => Promise.resolve(cids.map(cid => pins.get(cidText(cid)))),
+    },
+    changes: {
+      async next(limit, { signal } = {}) {
+        while (true) {
+          const waiting = wake.promise
+          const rows = await Array.fromAsync(store().entries({ ...prefixRange(OUTBOX), limit }))
+          if (rows.length > 0) {
+            const cids = new Map(rows.map(([, bytes]) => [toHex(bytes), cidOfBytes(bytes)]))
+            return {
+              changes: [...cids.values()].map(cid => ({ cid, pin: pins.get(cidText(cid)) })),
+              ack: rows.map(([key]): StoreOp => ({ type: 'del', key })),
+            }
+          }
+          await raceSignal(waiting, signal)
+        }
+      },
+    },
+    async put(...added) {
+      for (const pin of added) pins.set(cidText(pin.cid), pin)
+      await announce(added.map(({ cid }) => cid))
+    },
+    async remove(...cids) {
+      for (const cid of cids) pins.delete(cidText(cid))
+      await announce(cids)
+    },
+  }
+}
+
+type DaemonCall = 'pin' | 'unpin' | 'pinLs' | 'pinLsCid'
+
+export interface FakeDaemon {
+  readonly ipfs: Pick<IpfsConnector, 'pin' | 'unpin' | 'pinLs' | 'pinLsCid'>
+  readonly pinned: Map<string, 'recursive' | 'direct'>
+  readonly calls: { readonly call: DaemonCall; readonly key: string }[]
+  /** When not there, every call fails as unreachable. */
+  reachable: boolean
+  /** CIDs whose pin or unpin fails, with the reason. */
+  readonly failing: Map<string, string>
+  /** CIDs whose pin or unpin never ends. */
+  readonly hanging: Set<string>
+  /** What each pin and unpin waits for. */
+  delay: () => Promise<void>
+  /** Pins and unpins under way: by CID, and the most there ever were. */
+  readonly active: Map<string, DaemonCall>
+  readonly most: { pin: number; unpin: number }
+  /** CIDs that had two calls at once. */
+  readonly clashes: string[]
+  aborted: number
+  count(call: DaemonCall): number
+}
+
+export class FakeIpfsError extends Error {
+  readonly code: string
+  constructor(code: string, message: string) {
+    super(message)
+    this.code = code
+  }
+}
+
+export function createFakeDaemon(): FakeDaemon {
+  const check = (call: DaemonCall, key: string) => {
+    daemon.calls.push({ call, key })
+    if (!daemon.reachable) throw new FakeIpfsError('IPFS_UNREACHABLE', 'connection refused')
+  }
+  const operate = async (call: 'pin' | 'unpin', key: string, signal: AbortSignal | undefined) => {
+    check(call, key)
+    if (daemon.active.has(key)) daemon.clashes.push(key)
+    daemon.active.set(key, call)
+    const same = [...daemon.active.values()].filter(other => other === call).length
+    daemon.most[call] = Math.max(daemon.most[call], same)
+    try {
+      if (daemon.hanging.has(key)) await raceSignal(new Promise<never>(() => undefined), signal)
+      await raceSignal(daemon.delay(), signal)
+      const reason = daemon.failing.get(key)
+      if (reason !== undefined) throw new FakeIpfsError('IPFS_REQUEST_FAILED', reason)
+    } catch (error) {
+      if (signal?.aborted === true) daemon.aborted++
+      throw error
+    } finally {
+      daemon.active.delete(key)
+    }
+  }
+  const daemon: FakeDaemon = {
+    pinned: new Map(),
+    calls: [],
+    reachable: true,
+    failing: new Map(),
+    hanging: new Set(),
+    delay: () => Promise.resolve(),
+    active: new Map(),
+    most: { pin: 0, unpin: 0 },
+    clashes: [],
+    aborted: 0,
+    count: call => daemon.calls.filter(made => made.call === call).length,
+    ipfs: {
+      async pin(pin, { signal, onProgress } = {}) {
+        const key = cidText(pin.cid)
+        onProgress?.({ blocks: 1 })
+        await operate('pin', key, signal)
+        daemon.pinned.set(key, pin.mode)
+      },
+      async unpin(cid, { signal } = {}) {
+        const key = cidText(cid)
+        await operate('unpin', key, signal)
+        daemon.pinned.delete(key)
+      },
+      async *pinLs({ signal } = {}) {
+        check('pinLs', '')
+        for (const [key, type] of daemon.pinned) {
+          signal?.throwIfAborted()
+          yield { cid: CID.parse(key), type }
+        }
+      },
+      pinLsCid: cid =>
+        Promise.try(() => {
+          check('pinLsCid', cidText(cid))
+          return daemon.pinned.get(cidText(cid)) ?? 'unpinned'
+        }),
+    },
+  }
+  return daemon
+}
+
+export interface World {
+  readonly clock: ManualClock
+  readonly daemon: FakeDaemon
+  readonly pinset: FakePinset
+  tracker: LocalPinTracker
+  /** A pin of CID number `n`, kept here, submitted now. */
+  pin(n: number, fields?: Partial<Pin>): Pin
+  statusNames(): Promise<Record<number, string>>
+  list(filter?: number): Promise<PinInfo[]>
+}
+
+export interface WorldOptions {
+  readonly store?: Store
+  readonly config?: Partial<PinTrackerConfig>
+  readonly audit?: AuditLimits
+}
+
+/** A tracker at work in a world that the test controls. Dispose of `tracker`. */
+export async function createWorld({
+  store = createMemoryStore(),
+  config,
+  audit,
+}: WorldOptions = {}): Promise<World> {
+  const clock = createManualClock()
+  const daemon = createFakeDaemon()
+  const pinset = createFakePinset(() => store)
+  const tracker = await startTracker({ store, clock, daemon, pinset }, config, audit)
+  const list = async (filter = 0) => await Array.fromAsync(world.tracker.statusAll(filter))
+  const world: World = {
+    clock,
+    daemon,
+    pinset,
+    tracker,
+    list,
+    pin: (n, fields) => newPin(testCid(n), herePin(clock, fields)),
+    async statusNames() {
+      const names = new Map((await list()).map(({ cid, status }) => [cidText(cid), statusName(status)]))
+      const numbers = Array.from({ length: 100 }, (_, n) => n).filter(n => names.has(cidText(testCid(n))))
+      return Object.fromEntries(numbers.map(n => [n, names.get(cidText(testCid(n))) ?? '']))
+    },
+  }
+  return world
+}
+
+export function herePin(clock: Clock, fields: Partial<Pin> = {}): Partial<Pin> {
+  return {
+    replicationFactorMin: 1,
+    replicationFactorMax: 1,
+    allocations: [SELF],
+    timestamp: BigInt(clock.now()) * 1_000_000n,
+    ...fields,
+  }
+}
+
+export async function startTracker(
+  parts: {
+    readonly store: Store
+    readonly clock: Clock
+    readonly daemon: Pick<FakeDaemon, 'ipfs'>
+    readonly pinset: Pick<FakePinset, 'state' | 'changes'>
+  },
+  config: Partial<PinTrackerConfig> = {},
+  audit?: AuditLimits,
+): Promise<LocalPinTracker> {
+  const { store, clock, daemon, pinset } = parts
+  return await createPinTracker(
+    {
+      store,
+      clock,
+      state: pinset.state,
+      changes: pinset.changes,
+      ipfs: daemon.ipfs,
+      random: seededRandom(7),
+      logger: silentLogger,
+      self: {
+        id: SELF,
+        info: () => ({ peerName: 'me', ipfs: 'ipfs-peer', ipfsAddresses: ['/ip4/10.0.0.1/tcp/4001'] }),
+      },
+    },
+    { ...DEFAULT_PIN_TRACKER_CONFIG, ...config },
+    audit,
+  )
+}
+
+export function statusName(status: number): string {
+  return Object.entries(TRACKER_STATUS).find(([, bits]) => bits === status)?.[0] ?? `${status}`
+}
+
+export function isSorted(infos: readonly PinInfo[]): boolean {
+  return infos.every(
+    ({ cid }, i) => i === 0 || compareBytes(infos[i - 1]?.cid.bytes ?? EMPTY_BYTES, cid.bytes) < 0,
+  )
+}
+
+/** Turns of the event loop that let chains of promises settle. */
+const SETTLE_TURNS = 20
+
+/** Lets everything that needs no time run. */
+export async function settle(): Promise<void> {
+  for (let i = 0; i < SETTLE_TURNS; i++) await turn()
+}
+
+/** Waits until `condition` holds. */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  what = 'the condition',
+  timeoutMs = 3_000,
+): Promise<void> {
+  await waitFor(condition, { what, timeoutMs, intervalMs: 1 })
+}

@@ -1,0 +1,232 @@
+import { cidOfBytes, cidText, TRACKER_STATUS, type PinInfo } from '@ipfs-cluster/api'
+import {
+  anySignal,
+  asError,
+  createTaskScope,
+  errorMessage,
+  Limiter,
+  type AbortOptions,
+  type Clock,
+  type Logger,
+  type Random,
+  type Store,
+  type TaskScope,
+} from '@ipfs-cluster/base'
+import type { CID } from 'multiformats/cid'
+import type { IpfsConnector } from '../ipfsconn/index.ts'
+import type { PinChanges, PinState } from '../state/index.ts'
+import { audit, DEFAULT_AUDIT_LIMITS, lostEvent, type AuditLimits } from './audit.ts'
+import { pinsetEvent } from './events.ts'
+import { inChunks, listStatus, withAnyStatus, type ListingComponents } from './listing.ts'
+import { createRunner, STORE_RETRY_MS, type Runner } from './runner.ts'
+import { isPinnedAs, pinInfo, type TrackerSelf } from './status.ts'
+import { openTable, type Applied, type TableEvent, type TrackerTable } from './table.ts'
+import type { LocalPinTracker, PinTrackerConfig } from './types.ts'
+
+export interface PinTrackerComponents {
+  /** The root store; the tracker keeps to its own prefix. */
+  readonly store: Store
+  readonly state: Pick<PinState, 'get' | 'getMany'>
+  readonly changes: PinChanges
+  readonly ipfs: Pick<IpfsConnector, 'pin' | 'unpin' | 'pinLs' | 'pinLsCid'>
+  readonly self: TrackerSelf
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+}
+
+/** Changes of the pinset applied in one batch. */
+const CHANGES_LIMIT = 1000
+/** Rows recovered in one batch. */
+const RECOVER_CHUNK = 500
+/** Milliseconds the daemon has to answer for the status of one CID. */
+const STATUS_DEADLINE_MS = 10_000
+/** Milliseconds between attempts at the audit that follows the start. */
+const FIRST_AUDIT_RETRY_MS = 10_000
+
+/**
+ * Opens the table and starts to follow the pinset: from then on pins and unpins happen by themselves. Disposing stops the operations
+ * under way; they start again when the tracker is created anew.
+ *
+ * @throws PinTrackerError `TRACKER_FORMAT`
+ */
+export async function createPinTracker(
+  components: PinTrackerComponents,
+  config: PinTrackerConfig,
+  auditLimits: AuditLimits = DEFAULT_AUDIT_LIMITS,
+): Promise<LocalPinTracker> {
+  const { store, state, self, clock, logger } = components
+  const table = await openTable(store, clock, config)
+  const scope = createTaskScope(logger)
+  const runner = createRunner({ ...components, table, selfId: self.id, scope }, config)
+  const { operations } = runner
+  const context = () => ({ selfId: self.id, info: self.info(), config, now: clock.now() })
+  const listing: ListingComponents = { table, state, operations, context }
+  const auditing = new Limiter(1)
+
+  const settle: Settle = (events, options) =>
+    table.exclusive(async () => {
+      const applied = await table.apply(events)
+      runner.noticed(applied)
+      return applied
+    }, options)
+
+  const { localStatus, status } = createStatusReader(components, listing, settle)
+
+  const runAudit = (options: AbortOptions = {}) =>
+    auditing.run(
+      () => audit({ ...components, table, noticed: runner.noticed }, auditLimits, options),
+      options,
+    )
+
+  scope.run('pinset changes', signal => followPinset(components, table, runner, signal))
+  scope.run('first audit', signal => firstAudit(runAudit, components, signal))
+
+  return {
+    status,
+    statusAll: (filter, options) => listStatus(listing, filter, options),
+    async recover(cid, options) {
+      const info = await status(cid, options)
+      if ((info.status & RECOVERABLE) === 0) return info
+      await settle([{ cid, event: { type: 'recover', scope: 'one' } }], options)
+      return await localStatus(cid)
+    },
+    recoverAll: options => recoverAll(listing, settle, options),
+    async audit(options = {}) {
+      const signal = anySignal(options.signal, scope.signal)
+      return await runAudit({ signal })
+    },
+    pinQueueSize() {
+      let running = 0
+      for (const { state, counted } of operations.all()) if (state !== 'ready' && counted) running++
+      return Math.max(0, table.waiting() - running)
+    },
+    progress: cid => operations.get(cid)?.progress,
+    stats: () => ({
+      counts: table.counts(),
+      pinning: operations.running('pin'),
+      unpinning: operations.running('unpin'),
+      daemonReachable: !runner.breaker.isOpen(),
+    }),
+    [Symbol.asyncDispose]: () => stop(scope, table, runner, logger),
+  }
+}
+
+/** Writes events down and lets the runner act on them. */
+type Settle = (events: readonly TableEvent[], options?: AbortOptions) => Promise<readonly Applied[]>
+
+/** Status of single CIDs: from the table alone, and with the daemon's word where the table says `pinned`. */
+function createStatusReader(
+  { state, ipfs, clock }: PinTrackerComponents,
+  { table, operations, context }: ListingComponents,
+  settle: Settle,
+) {
+  const read = async (cid: CID) => {
+    const [row, pin] = await Promise.all([table.row(cid), state.get(cid)])
+    return { row, pin, info: pinInfo(cid, row, operations.get(cid), pin, context()) }
+  }
+  return {
+    localStatus: async (cid: CID): Promise<PinInfo> => (await read(cid)).info,
+    async status(cid: CID, options: AbortOptions = {}): Promise<PinInfo> {
+      const { row, pin, info } = await read(cid)
+      if (row?.status !== 'pinned' || pin === undefined) return info
+      try {
+        const signal = anySignal(options.signal, clock.timeout(STATUS_DEADLINE_MS))
+        if (isPinnedAs(await ipfs.pinLsCid(cid, pin.mode, { signal }), pin)) return info
+      } catch (error) {
+        options.signal?.throwIfAborted()
+        return { ...info, status: TRACKER_STATUS.cluster_error, error: errorMessage(error) }
+      }
+      await settle([lostEvent(cid, row)], options)
+      return (await read(cid)).info
+    },
+  }
+}
+
+const RECOVERABLE =
+  TRACKER_STATUS.pin_error | TRACKER_STATUS.unpin_error | TRACKER_STATUS.unexpectedly_unpinned
+
+async function* recoverAll(
+  listing: ListingComponents,
+  settle: Settle,
+  options: AbortOptions = {},
+): AsyncGenerator<PinInfo> {
+  const { table, state, operations, context } = listing
+  const failed = withAnyStatus(table, ['pin_error', 'unexpectedly_unpinned', 'unpin_error'], options)
+  for await (const chunk of inChunks(failed, RECOVER_CHUNK)) {
+    const cids = chunk.map(cidOfBytes).filter(cid => (operations.get(cid)?.state ?? 'ready') === 'ready')
+    const applied = await settle(
+      cids.map(cid => ({ cid, event: { type: 'recover', scope: 'all' } })),
+      options,
+    )
+    const queued = applied.filter(({ before, row }) => row !== before)
+    const pins = await state.getMany(queued.map(({ cid }) => cid))
+    for (const [i, { cid, row }] of queued.entries()) {
+      yield pinInfo(cid, row, operations.get(cid), pins[i], context())
+    }
+  }
+}
+
+/** Turns changes of the pinset into rows, for as long as the tracker lives. */
+async function followPinset(
+  { changes, self, clock, logger }: PinTrackerComponents,
+  table: TrackerTable,
+  runner: Runner,
+  signal: AbortSignal,
+): Promise<void> {
+  while (true) {
+    try {
+      const batch = await changes.next(CHANGES_LIMIT, { signal })
+      await table.exclusive(
+        async () => {
+          const events = batch.changes.map(({ cid, pin }) => ({
+            cid,
+            event: pinsetEvent(pin, self.id, runner.operations.get(cid)),
+          }))
+          runner.noticed(await table.apply(events, batch.ack))
+        },
+        { signal },
+      )
+    } catch (error) {
+      signal.throwIfAborted()
+      logger.error(
+        { err: asError(error) },
+        `changes of the pinset cannot be followed: ${errorMessage(error)}`,
+      )
+      await clock.sleep(STORE_RETRY_MS, { signal })
+    }
+  }
+}
+
+/** What the daemon lost while we were away is found as soon as it answers. */
+async function firstAudit(
+  runAudit: (options: AbortOptions) => Promise<{ readonly checked: number; readonly lost: number }>,
+  { clock, logger }: PinTrackerComponents,
+  signal: AbortSignal,
+): Promise<void> {
+  while (true) {
+    try {
+      const { checked, lost } = await runAudit({ signal })
+      if (lost > 0) logger.warn({ checked, lost }, 'the IPFS daemon has lost pins; they are pinned again')
+      return
+    } catch (error) {
+      signal.throwIfAborted()
+      logger.debug({ error: errorMessage(error) }, 'the pins cannot be compared with the IPFS daemon yet')
+      await clock.sleep(FIRST_AUDIT_RETRY_MS, { signal })
+    }
+  }
+}
+
+async function stop(scope: TaskScope, table: TrackerTable, runner: Runner, logger: Logger): Promise<void> {
+  await scope[Symbol.asyncDispose]()
+  try {
+    // What finished on the way down need not be done again.
+    await table.exclusive(() => runner.flush())
+  } catch (error) {
+    const cids = [...runner.operations.all()].map(({ cid }) => cidText(cid))
+    logger.warn(
+      { error: errorMessage(error), cids },
+      'the last results were not written; those pins are looked at again after the next start',
+    )
+  }
+}

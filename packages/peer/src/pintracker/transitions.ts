@@ -1,0 +1,233 @@
+/**
+ * The life of a row: what each event makes of it. Pure; who reads, writes and runs is elsewhere.
+ *
+ * Invariants of every row (checked by the tests with arbitrary sequences of events):
+ * - `pin_queued`, `pin_error` and `unexpectedly_unpinned` wait in a pin queue, `unpin_queued` and `unpin_error` in the unpin queue,
+ *   `pinned` in none, `remote` and `sharded` in none or, while the daemon may still hold the content because of us, in the unpin queue;
+ * - the generation never decreases and grows whenever an operation under way no longer serves the row.
+ */
+import { assertNever } from '@ipfs-cluster/base'
+import type { QueueName, Row, RowStatus } from './rows.ts'
+import type { PinTrackerConfig } from './types.ts'
+
+export type TrackerEvent =
+  /** The pin is in the pinset: to be kept here, elsewhere, or nowhere (`sharded`: the root of a sharded DAG). */
+  | {
+      readonly type: 'track'
+      readonly place: 'here' | 'remote' | 'sharded'
+      /** Unix ms of the pin's timestamp, 0 when it has none. */
+      readonly submitted: number
+      readonly direct: boolean
+      /** A pin operation that does exactly what is asked is under way. */
+      readonly continues: boolean
+    }
+  /** The pin has left the pinset. */
+  | { readonly type: 'untrack' }
+  /** The operation succeeded. */
+  | { readonly type: 'done'; readonly generation: number }
+  /** The operation failed. `jitter` is uniform in [0, 1). */
+  | { readonly type: 'failed'; readonly generation: number; readonly error: string; readonly jitter: number }
+  /** The operation ended without saying anything of this pin (stopped, or no daemon). */
+  | { readonly type: 'released' }
+  /** Try again now. `one`: somebody asks for this pin; `all`: a sweep, which lets fresh pins go first. */
+  | { readonly type: 'recover'; readonly scope: 'one' | 'all' }
+  /** The daemon does not have what generation `generation` had pinned. */
+  | { readonly type: 'lost'; readonly generation: number }
+
+export interface TransitionContext {
+  /** Unix ms. */
+  readonly now: number
+  /** Pins that wait for their first turn, all rows together. */
+  readonly waiting: number
+  readonly config: PinTrackerConfig
+}
+
+export interface Transition {
+  readonly row: Row | undefined
+  /** An operation under way serves the row no more: stop a pin; an unpin is let finish, so that nothing overtakes it in the daemon. */
+  readonly cancel: boolean
+}
+
+/** Go's words. */
+export const LOST_ERROR = 'the item should be pinned but it is not'
+/** First wait after a failure; it doubles with every further one. */
+export const RETRY_BASE_MS = 15_000
+/** Longest wait between attempts. */
+export const RETRY_CAP_MS = 3_600_000
+
+/** Applies one event. Returns the same row object when nothing changes. */
+export function transition(
+  row: Row | undefined,
+  event: TrackerEvent,
+  context: TransitionContext,
+): Transition {
+  switch (event.type) {
+    case 'track':
+      return event.place === 'here' ? trackHere(row, event, context) : trackElsewhere(row, event, context)
+    case 'untrack':
+      return untrack(row, context)
+    case 'done':
+      return keep(row?.generation === event.generation ? finished(row, context) : row)
+    case 'failed':
+      return keep(row?.generation === event.generation ? failed(row, event, context) : row)
+    case 'released':
+      return keep(row)
+    case 'recover':
+      return keep(recovered(row, event.scope, context))
+    case 'lost':
+      return keep(lost(row, event.generation, context))
+    default:
+      return assertNever(event)
+  }
+}
+
+/** Recent, and not failed too often (Go: priority pins). */
+export function isPriority(
+  { submitted, attempts }: Pick<Row, 'submitted' | 'attempts'>,
+  { now, config }: Pick<TransitionContext, 'now' | 'config'>,
+): boolean {
+  return now < submitted + config.priorityPinMaxAgeMs && attempts <= config.priorityPinMaxRetries
+}
+
+/** Counts against `maxPinQueueSize`: waits for its turn and has not failed since it was asked for. */
+export function isWaiting(status: RowStatus): boolean {
+  return status === 'pin_queued' || status === 'unexpectedly_unpinned'
+}
+
+/** Whether the operation it waits for is a pin. */
+export function waitsForPin(row: Row): boolean {
+  return row.queue !== undefined && row.queue !== 'unpin'
+}
+
+/** Milliseconds to wait after the given number of failures: doubling, capped, and between half and all of it. */
+export function retryDelayMs(attempts: number, jitter: number): number {
+  const full = Math.min(RETRY_CAP_MS, RETRY_BASE_MS * 2 ** Math.max(0, attempts - 1))
+  return Math.round(full * (0.5 + jitter / 2))
+}
+
+type TrackEvent = Extract<TrackerEvent, { type: 'track' }>
+
+const keep = (row: Row | undefined): Transition => ({ row, cancel: false })
+
+function trackHere(row: Row | undefined, event: TrackEvent, context: TransitionContext): Transition {
+  const { now, waiting, config } = context
+  const { submitted, direct } = event
+  // A pin that failed before keeps its count; one that was pinned, remote or on its way out starts anew.
+  const before = row !== undefined && waitsForPin(row) ? row : undefined
+  const attempts = before?.attempts ?? 0
+  const generation = (row?.generation ?? 0) + (row === undefined || event.continues ? 0 : 1)
+  const base = { generation, attempts, changed: now, submitted, direct }
+  const cancel = row !== undefined && !event.continues
+  const counted = row !== undefined && isWaiting(row.status)
+  if (!counted && waiting >= config.maxPinQueueSize) {
+    return {
+      cancel,
+      row: {
+        ...base,
+        status: 'pin_error',
+        queue: 'retry',
+        due: now + RETRY_BASE_MS,
+        error: `the pin queue is full: ${waiting} pins wait (max_pin_queue_size); it will be tried again`,
+      },
+    }
+  }
+  return {
+    cancel,
+    row: {
+      ...base,
+      status: 'pin_queued',
+      queue: pinQueue({ submitted, attempts }, context),
+      // Asking again does not cost it its place.
+      due: counted ? Math.min(row.due, now) : now,
+      error: '',
+    },
+  }
+}
+
+function trackElsewhere(row: Row | undefined, event: TrackEvent, { now }: TransitionContext): Transition {
+  const status: RowStatus = event.place === 'sharded' ? 'sharded' : 'remote'
+  const { submitted, direct } = event
+  if (row === undefined) {
+    const resting = { queue: undefined, generation: 0, attempts: 0, due: 0, error: '' }
+    return keep({ ...resting, status, changed: now, submitted, direct })
+  }
+  if (row.status === status) return keep({ ...row, submitted, direct })
+  // On its way out already, or never pinned here: only the name of its state changes.
+  if (row.queue === 'unpin' || isPassive(row))
+    return keep({ ...row, status, changed: now, submitted, direct })
+  return { row: { ...queuedUnpin(row, now), status, submitted, direct }, cancel: true }
+}
+
+function untrack(row: Row | undefined, { now }: TransitionContext): Transition {
+  if (row === undefined) return keep(undefined)
+  if (row.queue === 'unpin') {
+    return keep(isPassive(row) ? { ...row, status: 'unpin_queued', changed: now } : row)
+  }
+  // Never pinned here, so the daemon need not be asked.
+  if (isPassive(row)) return keep(undefined)
+  return { row: queuedUnpin(row, now), cancel: true }
+}
+
+function finished(row: Row, { now }: TransitionContext): Row | undefined {
+  const resting = { queue: undefined, attempts: 0, due: 0, error: '' }
+  if (row.queue !== 'unpin') return { ...row, ...resting, status: 'pinned', changed: now }
+  return isPassive(row) ? { ...row, ...resting } : undefined
+}
+
+function failed(
+  row: Row,
+  { error, jitter }: Extract<TrackerEvent, { type: 'failed' }>,
+  { now }: TransitionContext,
+): Row {
+  const attempts = row.attempts + 1
+  const due = now + retryDelayMs(attempts, jitter)
+  if (row.queue !== 'unpin') {
+    return { ...row, status: 'pin_error', queue: 'retry', attempts, due, changed: now, error }
+  }
+  return { ...row, status: isPassive(row) ? row.status : 'unpin_error', attempts, due, changed: now, error }
+}
+
+function recovered(row: Row | undefined, scope: 'one' | 'all', context: TransitionContext): Row | undefined {
+  if (row === undefined) return undefined
+  const { now, waiting, config } = context
+  if (row.status === 'unpin_error')
+    return { ...row, status: 'unpin_queued', due: now, changed: now, error: '' }
+  if (row.status !== 'pin_error' && row.status !== 'unexpectedly_unpinned') return row
+  if (row.status === 'pin_error' && waiting >= config.maxPinQueueSize) return row
+  const queue = scope === 'all' && row.attempts > 0 ? 'retry' : pinQueue(row, context)
+  return { ...row, status: 'pin_queued', queue, due: now, changed: now, error: '' }
+}
+
+function lost(row: Row | undefined, generation: number, context: TransitionContext): Row | undefined {
+  if (row === undefined || row.status !== 'pinned' || row.generation !== generation) return row
+  const { now } = context
+  return {
+    ...row,
+    status: 'unexpectedly_unpinned',
+    queue: pinQueue(row, context),
+    due: now,
+    changed: now,
+    error: LOST_ERROR,
+  }
+}
+
+function isPassive({ status }: Row): boolean {
+  return status === 'remote' || status === 'sharded'
+}
+
+function queuedUnpin(row: Row, now: number): Row {
+  return {
+    ...row,
+    status: 'unpin_queued',
+    queue: 'unpin',
+    generation: row.generation + 1,
+    attempts: 0,
+    due: now,
+    changed: now,
+    error: '',
+  }
+}
+
+function pinQueue(row: Pick<Row, 'submitted' | 'attempts'>, context: TransitionContext): QueueName {
+  return isPriority(row, context) ? 'priority' : 'normal'
+}
