@@ -91,7 +91,7 @@ async function dataFolder(given: string | undefined, stack: AsyncDisposableStack
   return folder
 }
 
-/** Waits until every peer sees every other. */
+/** Waits until every peer sees every other, and knows how much space it has. */
 async function meet({ peers, clients, daemons, display, signal }: Running): Promise<void> {
   display.say(`Starting ${peers.length} peers…`)
   const deadline = AbortSignal.any([signal, systemClock.timeout(MEET_TIMEOUT_MS)])
@@ -99,7 +99,9 @@ async function meet({ peers, clients, daemons, display, signal }: Running): Prom
     while (true) {
       try {
         const ids = await Array.fromAsync(client.peers({}, { signal: deadline }))
-        if (ids.length === peers.length && ids.every(id => id.error === '' && id.ipfs.error === '')) return
+        const free = await client.metrics({ name: 'freespace' }, { signal: deadline })
+        const answering = ids.filter(id => id.error === '' && id.ipfs.error === '')
+        if (answering.length === peers.length && free.length === peers.length) return
       } catch (error) {
         deadline.throwIfAborted()
         // Not listening yet.

@@ -28,7 +28,7 @@ export interface TestPeer extends PeerFolder {
 export interface TestCluster extends AsyncDisposable {
   readonly peers: readonly TestPeer[]
   readonly folder: string
-  /** Resolves when every peer sees every other. */
+  /** Resolves when every peer sees every other, and knows how much space it has. */
   whole(): Promise<void>
 }
 
@@ -52,7 +52,9 @@ export async function startCluster(
           waitFor(
             async () => {
               const seen = await Array.fromAsync(peer.client.peers())
-              return seen.length === count && seen.every(id => id.error === '' && id.ipfs.error === '')
+              const free = await peer.client.metrics({ name: 'freespace' })
+              const answering = seen.filter(id => id.error === '' && id.ipfs.error === '')
+              return answering.length === count && free.length === count
             },
             { timeoutMs: 60_000, intervalMs: 200, what: `${peer.name} sees ${count} peers` },
           ),

@@ -31,7 +31,8 @@ export function hasPrefix(bytes: Uint8Array, prefix: Uint8Array): boolean {
 }
 
 const encoder = new TextEncoder()
-const decoder = new TextDecoder()
+// A leading U+FEFF is part of the text.
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
 export function utf8(text: string): Uint8Array {
   return encoder.encode(text)

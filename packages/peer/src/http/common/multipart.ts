@@ -44,11 +44,11 @@ export function uploadParts(request: IncomingMessage, signal: AbortSignal): Asyn
     unread?.destroy(failure)
   }
   parser.on('file', (_field, content, filename, _encoding, mimeType) => {
-    const part: AddPart = {
-      path: partPath(filename),
-      kind: partKind(mimeType),
-      content: content as AsyncIterable<Uint8Array>,
-    }
+    const kind = partKind(mimeType)
+    // A folder has no content that anybody would read, and an unread part stops the parser.
+    if (kind === 'directory') content.resume()
+    const bytes: AsyncIterable<Uint8Array> = kind === 'directory' ? nothing() : content
+    const part: AddPart = { path: partPath(filename), kind, content: bytes }
     unread = content
     content.once('end', () => {
       if (unread === content) unread = undefined
@@ -83,3 +83,5 @@ function partKind(mimeType: string): AddPart['kind'] {
   if (mimeType === 'application/x-directory') return 'directory'
   return mimeType === 'application/symlink' ? 'symlink' : 'file'
 }
+
+async function* nothing(): AsyncGenerator<Uint8Array> {}

@@ -166,7 +166,8 @@ test('uploads arrive part by part; outputs stream back; the error is in the trai
   const cluster: Partial<Cluster> = {
     async *add(parts): AsyncGenerator<AddedOutput> {
       for await (const { path, kind, content } of parts) {
-        const text = Buffer.concat(await Array.fromAsync(content)).toString()
+        // As the adder does: what a folder's part holds is not looked at.
+        const text = kind === 'directory' ? '' : Buffer.concat(await Array.fromAsync(content)).toString()
         received.push([path, kind, text])
         yield { name: path, cid: A, bytes: 0n, size: BigInt(text.length), allocations: [] }
       }
