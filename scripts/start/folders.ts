@@ -29,6 +29,7 @@ const STORAGE_MAX = 100_000_000_000
 /** Short, so that the table lives. */
 const METRIC_TTL_MS = 4_000
 const PING_INTERVAL_MS = 2_000
+const WATCH_INTERVAL_MS = 500
 
 export async function preparePeers(data: string, count: number): Promise<PeerFolder[]> {
   const first = join(data, 'peer1')
@@ -102,6 +103,7 @@ function peerConfig(
       peer_addresses: others,
       mdns_interval: 0,
       monitor_ping_interval: PING_INTERVAL_MS,
+      peer_watch_interval: WATCH_INTERVAL_MS,
       disable_repinning: false,
     },
     api: { restapi: { ...restapi, http_listen_multiaddress: [`/ip4/127.0.0.1/tcp/${rest}`] } },

@@ -11,8 +11,8 @@ import { identity } from 'multiformats/hashes/identity'
 import { startCluster, type TestCluster, type TestPeer } from './cluster.ts'
 
 const FILE_BYTES = 3_000_000
-/** Pins of the durability test, and requests at once. */
-const MANY_PINS = 2_000
+/** Pins of the durability test (more with E2E_PINS), and requests at once. */
+const MANY_PINS = Number(process.env['E2E_PINS'] ?? '2000')
 const CONNECTIONS = 32
 
 let cluster: TestCluster

@@ -81,7 +81,7 @@ export function createCluster(components: ClusterComponents, config: ClusterConf
 
   const ready = waitForIpfs({ ipfs, clock, logger }, scope.signal).then(() => {
     startLoops(
-      { self, consensus, monitor, tracker, ipfs, members, pinning, clock, logger },
+      { self, consensus, monitor, tracker, ipfs, members, pinning, announce, clock, logger },
       pinger,
       config,
       scope,

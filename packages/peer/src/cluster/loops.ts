@@ -28,6 +28,8 @@ export interface LoopComponents {
   readonly ipfs: IpfsConnector
   readonly members: Members
   readonly pinning: Pinning
+  /** Publishes all our metrics now. */
+  readonly announce: (signal: AbortSignal) => Promise<void>
   readonly clock: Clock
   readonly logger: Logger
 }
@@ -103,9 +105,7 @@ export function startLoops(
 
   every('ping', config.monitorPingIntervalMs, 'now', signal => pinger.publish(signal))
   every('recover', config.pinRecoverIntervalMs, 'later', signal => recoverAll(components, signal))
-  if (config.connectSwarmsDelayMs > 0) {
-    scope.run('connect swarms', signal => connectSwarms(components, config, signal))
-  }
+  every('watch members', config.peerWatchIntervalMs, 'now', memberWatch(components, config))
   if (config.followerMode) return
   every('expire', config.stateSyncIntervalMs, 'later', signal => expirePins(components, signal))
   if (!config.disableRepinning) watchDeaths(components, scope)
@@ -118,20 +118,21 @@ async function recoverAll({ tracker, logger }: LoopComponents, signal: AbortSign
   if (lost > 0 || recovered > 0) logger.info({ checked, lost, recovered }, 'pins recovered')
 }
 
-/** Once the delay has passed, connects our daemon with that of each member, and later with that of each new member. */
-async function connectSwarms(
-  { members, monitor, self, clock }: LoopComponents,
-  config: ClusterConfig,
-  signal: AbortSignal,
-): Promise<void> {
-  let known = new Set<PeerId>([self])
-  await clock.sleep(config.connectSwarmsDelayMs, { signal })
-  while (true) {
-    const present = monitor.members()
-    const fresh = present.filter(peer => !known.has(peer))
-    if (fresh.length > 0) await members.connectSwarms(fresh, { signal })
-    known = new Set(present)
-    await clock.sleep(config.peerWatchIntervalMs, { signal })
+/**
+ * Greets peers that have just become members: announces us, so that they need not wait for our next metrics, and once the delay has
+ * passed connects our IPFS daemon with theirs.
+ */
+function memberWatch({ members, monitor, self, clock, announce }: LoopComponents, config: ClusterConfig) {
+  const connectFrom = clock.monotonic() + config.connectSwarmsDelayMs
+  let greeted: ReadonlySet<PeerId> = new Set([self])
+  let connected: ReadonlySet<PeerId> = greeted
+  return async (signal: AbortSignal) => {
+    const present = new Set(monitor.members())
+    if (!present.isSubsetOf(greeted)) await announce(signal)
+    greeted = present
+    if (config.connectSwarmsDelayMs === 0 || clock.monotonic() < connectFrom) return
+    await members.connectSwarms([...present.difference(connected)], { signal })
+    connected = present
   }
 }
 
