@@ -26,7 +26,10 @@ export interface IpfsNodeConfig {
   readonly listen: readonly string[]
   /** Peers to connect to at start (multiaddrs with /p2p). */
   readonly bootstrap: readonly string[]
-  /** Bytes of blocks allowed; writes beyond it are refused. */
+  /**
+   * Bytes of blocks allowed (with 46 bytes of header each); writes beyond it are refused. The files may take up to a third more until a
+   * garbage collection has compacted them. Independent of it, 256 MiB of the disk are left to others.
+   */
   readonly storageMax: number
   /** `none`, or `dhtclient`: find providers through the public DHT (needs `bootstrap`). */
   readonly routing: 'none' | 'dhtclient'
@@ -48,7 +51,9 @@ export interface AddEntry {
 export interface AddOptions extends AbortOptions {
   readonly cidVersion?: 0 | 1
   readonly rawLeaves?: boolean
+  /** Put everything into one unnamed directory. */
   readonly wrap?: boolean
+  /** `size-<bytes>`. @default "size-262144" */
   readonly chunker?: string
 }
 
@@ -60,13 +65,14 @@ export interface DirectoryEntry {
 
 /**
  * @throws IpfsNodeError; codes: `IPFS_BLOCK_MISSING`, `IPFS_BLOCK_CORRUPT`, `IPFS_REPO_FULL`, `IPFS_REPO_LOCKED`, `IPFS_NOT_PINNED`,
- * `IPFS_NOT_UNIXFS`, `IPFS_PATH_MISSING`, `IPFS_BAD_PATH`, `IPFS_PINNED_RECURSIVELY`.
+ * `IPFS_NOT_UNIXFS`, `IPFS_PATH_MISSING`, `IPFS_BAD_PATH`, `IPFS_PINNED_RECURSIVELY`, and rarer ones (`IpfsNodeFailure`).
  */
 export interface IpfsNode extends AsyncDisposable {
   readonly peerId: string
   /** With /p2p. */
   addresses(): readonly string[]
   readonly blocks: {
+    /** From here, else (unless `fetch` is false) from others, for a minute. `providers`: peer ids, or multiaddrs with /p2p. */
     get(
       cid: CID,
       options?: AbortOptions & { readonly fetch?: boolean; readonly providers?: readonly string[] },
@@ -96,7 +102,10 @@ export interface IpfsNode extends AsyncDisposable {
     ls(options?: AbortOptions): AsyncIterable<{ readonly cid: CID; readonly kind: PinKind }>
   }
   readonly unixfs: {
-    /** Adds files; yields each file and directory, children first, the root last. Does not pin. */
+    /**
+     * Adds files with Kubo's defaults and so its CIDs; yields each file and directory, children first, the root last, when it is durable.
+     * Does not pin. Chunks of content must not be changed after they were handed over.
+     */
     add(
       entries: AsyncIterable<AddEntry> | Iterable<AddEntry>,
       options?: AddOptions,
@@ -112,7 +121,7 @@ export interface IpfsNode extends AsyncDisposable {
   resolve(path: string, options?: AbortOptions): Promise<CID>
   readonly repo: {
     stat(): Promise<{ readonly repoSize: bigint; readonly storageMax: bigint; readonly numObjects: number }>
-    /** Removes unpinned blocks, yielding each. */
+    /** Removes unpinned blocks, yielding each (as raw CIDv1: only its hash is known), then compacts the files. */
     gc(options?: AbortOptions): AsyncIterable<CID>
   }
   readonly swarm: {
