@@ -3,3 +3,5 @@
  * (Go: `adder/`; reference wire.md 11, api.md 1.6). The multipart parsing is HTTP's; the choice of peers is cluster's.
  */
 export * from './types.ts'
+export { createAdder, type CreateAdderComponents } from './adder.ts'
+export { AdderError, type AdderFailure } from './errors.ts'

@@ -23,7 +23,7 @@ export interface AdderComponents {
   readonly self: PeerId
 }
 
-/** @throws AdderError; codes `ADD_NO_CONTENT`, `ADD_BAD_CAR`, `ADD_ALL_DESTINATIONS_FAILED`, `ADD_UNSUPPORTED`. */
+/** @throws AdderError; codes `ADD_NO_CONTENT`, `ADD_BAD_CONTENT`, `ADD_BAD_CAR`, `ADD_ALL_DESTINATIONS_FAILED`, `ADD_UNSUPPORTED`. */
 export interface Adder {
   /** Yields outputs as they arise; ends when everything is stored and (unless `noPin`) the root is pinned. */
   add(parts: AsyncIterable<AddPart>, params: AddParams, options?: AbortOptions): AsyncGenerator<AddedOutput>

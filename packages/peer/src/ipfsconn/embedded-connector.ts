@@ -1,0 +1,266 @@
+import type { IPFSPinInfo, IPFSRepoGC, Multiaddr, NodeWithMeta, Pin } from '@ipfs-cluster/api'
+import {
+  anySignal,
+  errorCode,
+  errorMessage,
+  raceSignal,
+  type AbortOptions,
+  type Clock,
+  type Logger,
+  createStallGuard,
+} from '@ipfs-cluster/base'
+import type { Block, IpfsNode } from '@ipfs-cluster/ipfs'
+import type { CID } from 'multiformats/cid'
+import { IpfsError, badPath, timedOut, unpinDisabled } from './errors.ts'
+import { parseIpfsPath } from './ipfs-path.ts'
+import { MAX_ORIGINS, PIN_UPDATE_TIMEOUT_MS, type PinOptions } from './kubo-pin.ts'
+import type { IpfsConnector, IpfsHttpConfig } from './types.ts'
+
+/** Bytes of blocks stored in one durable group; two groups are in memory at a time. */
+const GROUP_BYTES = 4 * 1024 * 1024
+/** Blocks in one group, for those that are tiny. */
+const GROUP_BLOCKS = 1024
+
+export interface EmbeddedConnectorComponents {
+  /** Not disposed of by the connector. */
+  readonly node: IpfsNode
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+export type EmbeddedConnectorConfig = Pick<IpfsHttpConfig, 'pinTimeoutMs' | 'unpinDisable'>
+
+/** The connector to the built-in IPFS node in this process: same promises as the one to Kubo. */
+export function createEmbeddedConnector(
+  components: EmbeddedConnectorComponents,
+  config: EmbeddedConnectorConfig,
+): IpfsConnector {
+  const { node } = components
+  const { call, list, close } = createCalls()
+
+  return {
+    id: options =>
+      call('id', options, async () => ({
+        id: node.peerId,
+        addresses: [...node.addresses()].sort(),
+        error: '',
+      })),
+    pin: (pin, options = {}) =>
+      call(`pin/add ${pin.cid}`, options, signal =>
+        pinWithNode(components, config.pinTimeoutMs, pin, { ...options, signal }),
+      ),
+    unpin: (cid, options) =>
+      call(`pin/rm ${cid}`, options, async signal => {
+        if (config.unpinDisable) throw unpinDisabled()
+        try {
+          await node.pins.rm(cid, { signal })
+        } catch (error) {
+          if (errorCode(error) !== 'IPFS_NOT_PINNED') throw error
+        }
+      }),
+    pinLs: options =>
+      list('pin/ls', options, async function* (signal): AsyncGenerator<IPFSPinInfo> {
+        for await (const { cid, kind } of node.pins.ls({ signal })) yield { cid, type: kind }
+      }),
+    pinLsCid: (cid, mode, options) =>
+      call(`pin/ls ${cid}`, options, async () => ((await node.pins.kind(cid)) === mode ? mode : 'unpinned')),
+    repoStat: options => call('repo/stat', options, () => node.repo.stat()),
+    repoGC: options =>
+      list('repo/gc', options, async function* (signal): AsyncGenerator<IPFSRepoGC> {
+        for await (const key of node.repo.gc({ signal })) yield { key, error: '' }
+      }),
+    resolve: (path, options) =>
+      call(`resolve ${path}`, options, async signal => {
+        const parsed = parseIpfsPath(path)
+        return parsed.cid ?? (await node.resolve(parsed.text, { signal }))
+      }),
+    swarmPeers: options => call('swarm/peers', options, async () => node.swarm.peers()),
+    swarmConnect: (addresses, options) =>
+      call('swarm/connect', options, async signal => {
+        for (const address of addresses) await tryConnect(components, address, signal)
+      }),
+    blockStream: (blocks, options) =>
+      call('block/put', options, signal => storeInGroups(node, blocks, signal)),
+    blockGet: (cid, options) => call(`block/get ${cid}`, options, signal => node.blocks.get(cid, { signal })),
+    [Symbol.asyncDispose]: close,
+  }
+}
+
+/** Calls end with the connector, and fail with this port's errors. */
+function createCalls() {
+  const closing = new AbortController()
+  const active = new Set<Promise<unknown>>()
+  const either = (options: AbortOptions | undefined) =>
+    anySignal(closing.signal, options?.signal) ?? closing.signal
+  return {
+    async call<T>(path: string, options: AbortOptions | undefined, work: Work<T>): Promise<T> {
+      const signal = either(options)
+      signal.throwIfAborted()
+      const running = work(signal).catch((error: unknown) =>
+        Promise.reject(signal.aborted ? signal.reason : toIpfsError(path, error)),
+      )
+      active.add(running)
+      try {
+        return await running
+      } finally {
+        active.delete(running)
+      }
+    },
+    async *list<T>(path: string, options: AbortOptions | undefined, items: List<T>): AsyncGenerator<T> {
+      const signal = either(options)
+      try {
+        signal.throwIfAborted()
+        yield* items(signal)
+      } catch (error) {
+        throw signal.aborted ? signal.reason : toIpfsError(path, error)
+      }
+    },
+    async close(): Promise<void> {
+      closing.abort(new DOMException('the IPFS connector is stopped', 'AbortError'))
+      await Promise.allSettled(active)
+    },
+  }
+}
+
+type Work<T> = (signal: AbortSignal) => Promise<T>
+type List<T> = (signal: AbortSignal) => AsyncIterable<T>
+
+async function pinWithNode(
+  components: EmbeddedConnectorComponents,
+  pinTimeoutMs: number,
+  pin: Pin,
+  { signal, onProgress }: PinOptions,
+): Promise<void> {
+  const { node } = components
+  const kind = pin.maxDepth === 0 ? 'direct' : 'recursive'
+  if ((await node.pins.kind(pin.cid)) === kind) return
+
+  const ended = new AbortController()
+  const origins = pin.origins.slice(0, MAX_ORIGINS)
+  const connecting = Promise.allSettled(
+    origins.map(origin => tryConnect(components, origin, anySignal(ended.signal, signal) ?? ended.signal)),
+  )
+  try {
+    const from = pin.pinUpdate
+    if (from !== null && (await node.pins.kind(from)) === 'recursive') {
+      await updateInNode(components, from, pin.cid, signal)
+    } else {
+      await addInNode(components, pinTimeoutMs, pin, { signal, ...(onProgress && { onProgress }) })
+    }
+  } finally {
+    ended.abort(new DOMException('the pin is done', 'AbortError'))
+    await connecting
+  }
+}
+
+async function updateInNode(
+  { node, clock }: EmbeddedConnectorComponents,
+  from: CID,
+  to: CID,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  using deadline = createStallGuard(clock, PIN_UPDATE_TIMEOUT_MS)
+  try {
+    await node.pins.update(from, to, { unpin: false, signal: anySignal(deadline.signal, signal) })
+  } catch (error) {
+    throw deadline.signal.aborted && signal?.aborted !== true
+      ? timedOut(`pin/update ${to}`, PIN_UPDATE_TIMEOUT_MS)
+      : error
+  }
+}
+
+async function addInNode(
+  { node, clock }: EmbeddedConnectorComponents,
+  pinTimeoutMs: number,
+  pin: Pin,
+  { signal, onProgress }: PinOptions,
+): Promise<void> {
+  using guard = createStallGuard(clock, pinTimeoutMs)
+  try {
+    await node.pins.add(pin.cid, {
+      kind: pin.maxDepth === 0 ? 'direct' : 'recursive',
+      ...(pin.maxDepth > 0 && { maxDepth: pin.maxDepth }),
+      providers: pin.origins.slice(0, MAX_ORIGINS).flatMap(peerIdOf),
+      signal: anySignal(guard.signal, signal),
+      onProgress: progress => {
+        guard.progress()
+        onProgress?.(progress)
+      },
+    })
+  } catch (error) {
+    const stalled = guard.signal.aborted && signal?.aborted !== true
+    throw stalled ? timedOut(`pin/add ${pin.cid}`, pinTimeoutMs, 'no progress') : error
+  }
+}
+
+function peerIdOf(address: Multiaddr): string[] {
+  const id = /\/p2p\/([^/]+)$/.exec(address)?.[1]
+  return id === undefined ? [] : [id]
+}
+
+/** A peer out of reach is only worth a note. */
+async function tryConnect(
+  { node, logger }: EmbeddedConnectorComponents,
+  address: Multiaddr,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    await node.swarm.connect(address, { signal })
+  } catch (error) {
+    signal.throwIfAborted()
+    logger.debug({ address, error: errorMessage(error) }, 'IPFS could not connect')
+  }
+}
+
+/** Stores one group while the next is gathered. A hold keeps GC away from the first blocks until the last is there. */
+async function storeInGroups(
+  node: IpfsNode,
+  blocks: AsyncIterable<NodeWithMeta>,
+  signal: AbortSignal,
+): Promise<void> {
+  using _hold = node.hold()
+  const source = blocks[Symbol.asyncIterator]()
+  let group: Block[] = []
+  let bytes = 0
+  let storing: Promise<void> = Promise.resolve()
+  const failed = new AbortController()
+  const either = AbortSignal.any([signal, failed.signal])
+  const store = async () => {
+    await storing
+    const full = group
+    group = []
+    bytes = 0
+    storing = full.length === 0 ? Promise.resolve() : node.blocks.put(full, { signal })
+    storing.catch((error: unknown) => failed.abort(error))
+  }
+  try {
+    while (true) {
+      const { done, value } = await raceSignal(source.next(), either)
+      if (done === true) break
+      group.push({ cid: value.cid, data: value.data })
+      bytes += value.data.length
+      if (bytes >= GROUP_BYTES || group.length >= GROUP_BLOCKS) await store()
+    }
+    await store()
+    await storing
+  } catch (error) {
+    // Not awaited: the source may be waiting for something that never comes; it ends by its own means.
+    source.return?.()?.catch(() => undefined)
+    await storing.catch(() => undefined)
+    throw error
+  }
+}
+
+function toIpfsError(path: string, error: unknown): unknown {
+  if (error instanceof IpfsError) return error
+  const code = errorCode(error)
+  // The node's own failures become this port's; anything else (a block source's, say) must stay what it is.
+  if (code === undefined || !/^(IPFS|STORE)_/.test(code)) return error
+  const message = errorMessage(error)
+  if (code === 'IPFS_BAD_PATH') return badPath(path, message)
+  return new IpfsError(
+    `IPFS error (${path}). Message: ${message}`,
+    { code: 'IPFS_REQUEST_FAILED', path, text: message },
+    { cause: error },
+  )
+}

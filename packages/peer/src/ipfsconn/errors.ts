@@ -1,0 +1,55 @@
+import { CodedError } from '@ipfs-cluster/base'
+
+export type IpfsFailure =
+  | { readonly code: 'IPFS_UNREACHABLE'; readonly address: string }
+  /** `status` is the HTTP status, where there is one; `text` the daemon's own message. */
+  | {
+      readonly code: 'IPFS_REQUEST_FAILED'
+      readonly path: string
+      readonly status?: number
+      readonly text: string
+    }
+  | { readonly code: 'IPFS_TIMEOUT'; readonly path: string; readonly timeoutMs: number }
+  | { readonly code: 'IPFS_UNPIN_DISABLED' }
+  | { readonly code: 'IPFS_BAD_PATH'; readonly path: string }
+
+export class IpfsError extends CodedError<IpfsFailure> {
+  override readonly name = 'IpfsError'
+}
+
+/** The text is Go's, since clients and people compare it (`pin_error` shows it). */
+export function requestFailed(path: string, status: number, text: string): IpfsError {
+  return new IpfsError(`IPFS error (${path}). Code: ${status}. Message: ${text}`, {
+    code: 'IPFS_REQUEST_FAILED',
+    path,
+    status,
+    text,
+  })
+}
+
+/** The daemon answered, but not with what was asked for. */
+export function badAnswer(path: string, what: string, cause?: unknown): IpfsError {
+  return new IpfsError(
+    `IPFS error (${path}). Message: ${what}`,
+    { code: 'IPFS_REQUEST_FAILED', path, text: what },
+    cause === undefined ? undefined : { cause },
+  )
+}
+
+export function timedOut(path: string, timeoutMs: number, what = 'no answer'): IpfsError {
+  return new IpfsError(`IPFS error (${path}). Message: ${what} within ${timeoutMs / 1000} s`, {
+    code: 'IPFS_TIMEOUT',
+    path,
+    timeoutMs,
+  })
+}
+
+export function unpinDisabled(): IpfsError {
+  return new IpfsError('ipfs unpinning is disallowed by configuration on this peer', {
+    code: 'IPFS_UNPIN_DISABLED',
+  })
+}
+
+export function badPath(path: string, why: string): IpfsError {
+  return new IpfsError(`invalid path ${JSON.stringify(path)}: ${why}`, { code: 'IPFS_BAD_PATH', path })
+}

@@ -1,0 +1,125 @@
+/**
+ * HTTP requests to Kubo's RPC: keep-alive, deadlines, Go-like error texts, and a brake while the daemon cannot be reached.
+ */
+import { Agent, type ClientRequest, type IncomingMessage } from 'node:http'
+import {
+  anySignal,
+  concatBytes,
+  createStallGuard,
+  errorCode,
+  errorMessage,
+  utf8Text,
+  type AbortOptions,
+  type Clock,
+  type Logger,
+} from '@ipfs-cluster/base'
+import { badAnswer, IpfsError, requestFailed, timedOut } from './errors.ts'
+import { failureOf, jsonLines, limited } from './kubo-answer.ts'
+import { createBrake } from './kubo-brake.ts'
+import { NoAnswer, sendRequest, type SendBody } from './kubo-request.ts'
+import { parseNodeAddress } from './node-address.ts'
+
+/** Idle connections kept for later. */
+const MAX_IDLE_SOCKETS = 32
+
+export interface KuboRequest extends AbortOptions {
+  /** Of the whole exchange; none when the caller watches it himself. */
+  readonly timeoutMs?: number
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: SendBody
+}
+
+export interface KuboClient extends AsyncDisposable {
+  /** POSTs and reads the whole answer. */
+  bytes(path: string, request: KuboRequest): Promise<Uint8Array>
+  text(path: string, request: KuboRequest): Promise<string>
+  /** POSTs and yields the JSON objects of the answer, one a line, as they arrive. Ends well only if the daemon did. */
+  lines(path: string, request: KuboRequest): AsyncGenerator<unknown>
+}
+
+type Read<T> = (path: string, response: IncomingMessage) => AsyncGenerator<T>
+
+/**
+ * @param nodeMultiaddress `/ip4/127.0.0.1/tcp/5001`, `/dns4/…`, `/unix/…`.
+ * @throws IpfsError `IPFS_UNREACHABLE`, `IPFS_REQUEST_FAILED`, `IPFS_TIMEOUT` from every request; `RangeError` at once for an
+ * address that is none.
+ */
+export function createKuboClient(
+  { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
+  nodeMultiaddress: string,
+): KuboClient {
+  const address = parseNodeAddress(nodeMultiaddress)
+  const agent = new Agent({ keepAlive: true, maxFreeSockets: MAX_IDLE_SOCKETS })
+  const brake = createBrake({ clock, logger })
+  const closing = new AbortController()
+  const active = new Set<Promise<unknown>>()
+
+  async function* exchange<T>(path: string, request: KuboRequest, read: Read<T>): AsyncGenerator<T> {
+    const { body, headers = {}, timeoutMs } = request
+    // Unlike clock.timeout it leaves no timer behind: a deadline of hours would keep one for each request made since.
+    using deadline = timeoutMs === undefined ? undefined : createStallGuard(clock, timeoutMs)
+    const signal = anySignal(closing.signal, request.signal, deadline?.signal) ?? closing.signal
+    const done = Promise.withResolvers<void>()
+    active.add(done.promise)
+    let outgoing: ClientRequest | undefined
+    try {
+      signal.throwIfAborted()
+      await brake.pass(signal)
+      logger.debug({ path }, 'posting to IPFS')
+      const sent = await sendRequest({ address, agent, path, headers, body, signal })
+      brake.reached()
+      outgoing = sent.outgoing
+      if (sent.response.statusCode !== 200) throw await failureOf(path, sent.response)
+      for await (const item of read(path, sent.response)) {
+        // While the consumer is busy with an item, nothing here is under way that a disposal could wait for.
+        active.delete(done.promise)
+        yield item
+        active.add(done.promise)
+      }
+      const trailer = sent.response.trailers['x-stream-error']
+      if (trailer !== undefined) throw requestFailed(path, 200, trailer)
+      if (outgoing.writableFinished) outgoing = undefined
+    } catch (error) {
+      if (error instanceof NoAnswer && !signal.aborted) brake.failed()
+      const expired = deadline?.signal.aborted === true && signal.reason === deadline.signal.reason
+      if (expired && !(error instanceof IpfsError)) throw timedOut(path, timeoutMs ?? 0)
+      throw signal.aborted ? signal.reason : failure(path, error)
+    } finally {
+      // Unless both directions ended well, the connection is of no more use.
+      outgoing?.destroy()
+      active.delete(done.promise)
+      done.resolve()
+    }
+  }
+
+  function failure(path: string, error: unknown): unknown {
+    if (error instanceof NoAnswer) return unreachable(path, nodeMultiaddress, error.cause)
+    // Errors of this room, and of a request's body, stay what they are.
+    if (error instanceof IpfsError || errorCode(error) === undefined) return error
+    return badAnswer(path, `the connection broke: ${errorMessage(error)}`, error)
+  }
+
+  async function bytes(path: string, request: KuboRequest): Promise<Uint8Array> {
+    return concatBytes(await Array.fromAsync(exchange(path, request, limited)))
+  }
+
+  return {
+    bytes,
+    text: async (path, request) => utf8Text(await bytes(path, request)),
+    lines: (path, request) => exchange(path, request, jsonLines),
+    async [Symbol.asyncDispose]() {
+      closing.abort(new DOMException('the IPFS connector is stopped', 'AbortError'))
+      await Promise.all(active)
+      agent.destroy()
+    },
+  }
+}
+
+function unreachable(path: string, address: string, cause: unknown): IpfsError {
+  return new IpfsError(
+    `IPFS request failed (is it running?) (${path}): cannot reach the IPFS daemon at ${address} ` +
+      `(${errorMessage(cause)}): start it, or correct node_multiaddress in the configuration`,
+    { code: 'IPFS_UNREACHABLE', address },
+    { cause },
+  )
+}

@@ -1,0 +1,165 @@
+import type { IPFSPinInfo, IPFSRepoGC, Multiaddr, PinMode } from '@ipfs-cluster/api'
+import {
+  anySignal,
+  errorMessage,
+  systemRandom,
+  type AbortOptions,
+  type Clock,
+  type Logger,
+  type Random,
+  createStallGuard,
+} from '@ipfs-cluster/base'
+import { CID } from 'multiformats/cid'
+import { badAnswer, timedOut, unpinDisabled } from './errors.ts'
+import { parseIpfsPath } from './ipfs-path.ts'
+import { putBlocks } from './kubo-blocks.ts'
+import { createKuboClient, type KuboClient } from './kubo-client.ts'
+import { field, isRequestFailure, pinStatus, pinTypeOf, pinWithKubo } from './kubo-pin.ts'
+import type { IpfsConnector, IpfsHttpConfig } from './types.ts'
+
+export interface KuboConnectorComponents {
+  readonly clock: Clock
+  readonly logger: Logger
+  /** @default systemRandom */
+  readonly random?: Random
+}
+
+/**
+ * The connector to a Kubo daemon over its HTTP RPC (Go: `ipfsconn/ipfshttp`; reference wire.md 10). Nothing is sent before the
+ * first call; the daemon may come and go.
+ *
+ * @throws RangeError when `nodeMultiaddress` cannot be an address of a daemon.
+ */
+export function createKuboConnector(
+  { clock, logger, random = systemRandom }: KuboConnectorComponents,
+  config: IpfsHttpConfig,
+): IpfsConnector {
+  const client = createKuboClient({ clock, logger }, config.nodeMultiaddress)
+  const timeoutMs = config.ipfsRequestTimeoutMs
+  const ask = async (path: string, { signal }: AbortOptions = {}) =>
+    await client.text(path, { signal, timeoutMs })
+  const askJson = async (path: string, options?: AbortOptions) => parseAnswer(path, await ask(path, options))
+
+  return {
+    async id(options) {
+      const answer = await askJson('id', options)
+      return { id: text('id', answer, 'ID'), addresses: texts(field(answer, 'Addresses')).sort(), error: '' }
+    },
+    pin: (pin, options = {}) => pinWithKubo({ client, clock, logger }, config, pin, options),
+    async unpin(cid, { signal } = {}) {
+      if (config.unpinDisable) throw unpinDisabled()
+      try {
+        await client.bytes(`pin/rm?arg=${cid}`, { signal, timeoutMs: config.unpinTimeoutMs })
+      } catch (error) {
+        if (!isRequestFailure(error, /^not pinned or pinned indirectly$/)) throw error
+      }
+    },
+    async *pinLs(options = {}) {
+      yield* pinList(client, clock, timeoutMs, 'recursive', options)
+      yield* pinList(client, clock, timeoutMs, 'direct', options)
+    },
+    pinLsCid: (cid, mode, { signal } = {}) => pinStatus(client, cid, mode, { signal, timeoutMs }),
+    async repoStat(options) {
+      const answer = await ask('repo/stat?size-only=true', options)
+      return { repoSize: integer(answer, 'RepoSize'), storageMax: integer(answer, 'StorageMax') }
+    },
+    repoGC: (options = {}) => collectGarbage(client, config.repogcTimeoutMs, options),
+    async resolve(path, options) {
+      const parsed = parseIpfsPath(path)
+      if (parsed.cid !== undefined) return parsed.cid
+      const request = `resolve?arg=${encodeURIComponent(parsed.text)}`
+      const resolved = text(request, await askJson(request, options), 'Path')
+      return cidOf(request, resolved.split('/')[2])
+    },
+    async swarmPeers(options) {
+      const peers = field(await askJson('swarm/peers', options), 'Peers')
+      return Array.isArray(peers) ? peers.map(peer => text('swarm/peers', peer, 'Peer')) : []
+    },
+    async swarmConnect(addresses: readonly Multiaddr[], options) {
+      for (const address of addresses) {
+        try {
+          await ask(`swarm/connect?arg=${encodeURIComponent(address)}`, options)
+        } catch (error) {
+          // Of several addresses of a peer most may be out of reach: one refusal is not a failure of the call.
+          if (!isRequestFailure(error, /^/)) throw error
+          logger.debug({ address, error: errorMessage(error) }, 'IPFS could not connect')
+        }
+      }
+    },
+    blockStream: (blocks, options = {}) => putBlocks({ client, clock, random }, timeoutMs, blocks, options),
+    blockGet: (cid, { signal } = {}) => client.bytes(`block/get?arg=${cid}`, { signal, timeoutMs }),
+    [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
+  }
+}
+
+/**
+ * All pins of one kind. Unlike in Go the deadline is a pause of the daemon, not the whole listing: a million pins read by a slow
+ * consumer take longer than any fixed time.
+ */
+async function* pinList(
+  client: KuboClient,
+  clock: Clock,
+  stallMs: number,
+  mode: PinMode,
+  { signal }: AbortOptions,
+): AsyncGenerator<IPFSPinInfo> {
+  const path = `pin/ls?stream=true&type=${mode}`
+  let waiting = true
+  using guard = createStallGuard(clock, stallMs, () => waiting)
+  try {
+    for await (const answer of client.lines(path, { signal: anySignal(guard.signal, signal) })) {
+      waiting = false
+      yield { cid: cidOf(path, field(answer, 'Cid')), type: pinTypeOf(field(answer, 'Type')) }
+      waiting = true
+      guard.progress()
+    }
+  } catch (error) {
+    throw guard.signal.aborted && signal?.aborted !== true ? timedOut(path, stallMs) : error
+  }
+}
+
+async function* collectGarbage(
+  client: KuboClient,
+  timeoutMs: number,
+  { signal }: AbortOptions,
+): AsyncGenerator<IPFSRepoGC> {
+  const path = 'repo/gc?stream-errors=true'
+  for await (const answer of client.lines(path, { signal, timeoutMs })) {
+    const key = field(field(answer, 'Key'), '/')
+    const error = field(answer, 'Error')
+    yield { key: key === undefined ? null : cidOf(path, key), error: typeof error === 'string' ? error : '' }
+  }
+}
+
+function parseAnswer(path: string, body: string): unknown {
+  try {
+    return JSON.parse(body)
+  } catch (cause) {
+    throw badAnswer(path, `not JSON: ${body.slice(0, 200)}`, cause)
+  }
+}
+
+function text(path: string, answer: unknown, name: string): string {
+  const value = field(answer, name)
+  if (typeof value !== 'string') throw badAnswer(path, `an answer without ${name}`)
+  return value
+}
+
+function texts(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter(item => typeof item === 'string') : []
+}
+
+/** Read from the text of the JSON: sizes may be beyond what a double holds exactly (no limit is 2^64 − 1). */
+function integer(body: string, name: string): bigint {
+  const match = new RegExp(`"${name}"\\s*:\\s*(\\d+)`).exec(body)
+  if (match === null) throw badAnswer('repo/stat', `an answer without ${name}`)
+  return BigInt(match[1] as string)
+}
+
+function cidOf(path: string, value: unknown): CID {
+  try {
+    return CID.parse(String(value))
+  } catch (cause) {
+    throw badAnswer(path, `not a CID: ${String(value)}`, cause)
+  }
+}

@@ -1,0 +1,305 @@
+import assert from 'node:assert/strict'
+import { describe, it } from 'node:test'
+import { newPin, type NodeWithMeta, type Pin } from '@ipfs-cluster/api'
+import type { CID } from 'multiformats/cid'
+// Only the type: testkit serves the peer's rooms and must not need them to run.
+import type { IpfsConnector } from '../../peer/src/ipfsconn/index.ts'
+import { directoryBlock, rawBlock, testBlock } from './test-blocks.ts'
+import { waitFor } from './wait-for.ts'
+
+export interface ConnectorSetup extends AsyncDisposable {
+  readonly connector: IpfsConnector
+}
+
+export interface ConnectorSetupConfig {
+  readonly pinTimeoutMs: number
+  readonly unpinDisable: boolean
+}
+
+/** Makes a connector in front of an empty daemon that has no peers. */
+export type SetUpConnector = (config: ConnectorSetupConfig) => Promise<ConnectorSetup>
+
+const DAG_CBOR = 0x71
+const NOBODY = '/ip4/127.0.0.1/tcp/1/p2p/12D3KooWEqnTdgqHnkkwarSrJjeMP2ZJiADWLYADaNvUb6SQNyPF'
+
+/** What every adapter of the port `IpfsConnector` must do. */
+export function runIpfsConnectorConformance(name: string, setUp: SetUpConnector): void {
+  describe(`IpfsConnector: ${name}`, () => {
+    const withConnector =
+      (work: (connector: IpfsConnector) => Promise<void>, config: Partial<ConnectorSetupConfig> = {}) =>
+      async () => {
+        await using setup = await setUp({ pinTimeoutMs: 60_000, unpinDisable: false, ...config })
+        await work(setup.connector)
+      }
+    pinCases(withConnector)
+    blockCases(withConnector)
+    daemonCases(withConnector)
+  })
+}
+
+type WithConnector = (
+  work: (connector: IpfsConnector) => Promise<void>,
+  config?: Partial<ConnectorSetupConfig>,
+) => () => Promise<void>
+
+function pinCases(withConnector: WithConnector): void {
+  it(
+    'pins recursively, once and again',
+    withConnector(async connector => {
+      const { cid } = await store(connector, rawBlock('a'))
+      assert.equal(await connector.pinLsCid(cid, 'recursive'), 'unpinned')
+      await connector.pin(newPin(cid))
+      await connector.pin(newPin(cid))
+      assert.equal(await connector.pinLsCid(cid, 'recursive'), 'recursive')
+      assert.equal(await connector.pinLsCid(cid, 'direct'), 'unpinned')
+    }),
+  )
+
+  it(
+    'pins directly, and lists recursive and direct pins',
+    withConnector(async connector => {
+      const one = await store(connector, rawBlock('one'))
+      const two = await store(connector, rawBlock('two'))
+      await connector.pin(newPin(one.cid))
+      await connector.pin(newPin(two.cid, { mode: 'direct' }))
+      assert.equal(await connector.pinLsCid(two.cid, 'direct'), 'direct')
+      const listed = await Array.fromAsync(connector.pinLs())
+      const typeOf = (cid: CID) => listed.filter(pin => pin.cid.equals(cid)).map(pin => pin.type)
+      assert.deepEqual(typeOf(one.cid), ['recursive'])
+      assert.deepEqual(typeOf(two.cid), ['direct'])
+    }),
+  )
+
+  it(
+    'unpins, and takes not being pinned as success',
+    withConnector(async connector => {
+      const { cid } = await store(connector, rawBlock('a'))
+      await connector.pin(newPin(cid))
+      await connector.unpin(cid)
+      assert.equal(await connector.pinLsCid(cid, 'recursive'), 'unpinned')
+      await connector.unpin(cid)
+    }),
+  )
+
+  it(
+    'refuses to unpin where the configuration says so',
+    withConnector(
+      async connector => {
+        await assert.rejects(connector.unpin(rawBlock('a').cid), { code: 'IPFS_UNPIN_DISABLED' })
+      },
+      { unpinDisable: true },
+    ),
+  )
+
+  it(
+    'updates a pin and keeps the one it came from',
+    withConnector(async connector => {
+      const file = await store(connector, rawBlock('file'))
+      const from = await store(connector, directoryBlock([{ name: 'a', cid: file.cid }]))
+      const to = await store(connector, directoryBlock([{ name: 'b', cid: file.cid }]))
+      await connector.pin(newPin(from.cid))
+      await connector.pin(newPin(to.cid, { pinUpdate: from.cid }))
+      assert.equal(await connector.pinLsCid(to.cid, 'recursive'), 'recursive')
+      assert.equal(await connector.pinLsCid(from.cid, 'recursive'), 'recursive')
+    }),
+  )
+
+  it(
+    'pins plainly when the pin to update from is not there',
+    withConnector(async connector => {
+      const { cid } = await store(connector, rawBlock('a'))
+      await connector.pin(newPin(cid, { pinUpdate: rawBlock('never pinned').cid }))
+      assert.equal(await connector.pinLsCid(cid, 'recursive'), 'recursive')
+    }),
+  )
+
+  it(
+    'gives up on content that nobody has',
+    withConnector(
+      async connector => {
+        await assert.rejects(connector.pin(newPin(rawBlock('nowhere').cid)), { code: 'IPFS_TIMEOUT' })
+      },
+      { pinTimeoutMs: 300 },
+    ),
+  )
+
+  it(
+    'stops pinning when told to',
+    withConnector(async connector => {
+      const stop = new AbortController()
+      const pinning = connector.pin(newPin(rawBlock('nowhere').cid), { signal: stop.signal })
+      stop.abort(new Error('enough'))
+      await assert.rejects(pinning, /enough/)
+    }),
+  )
+
+  it(
+    'pins although no origin can be reached',
+    withConnector(async connector => {
+      const { cid } = await store(connector, rawBlock('a'))
+      const pin: Pin = newPin(cid, { origins: [NOBODY, NOBODY] })
+      await connector.pin(pin)
+      assert.equal(await connector.pinLsCid(cid, 'recursive'), 'recursive')
+    }),
+  )
+}
+
+function blockCases(withConnector: WithConnector): void {
+  it(
+    'stores blocks of all kinds and gives them back',
+    withConnector(async connector => {
+      const raw = Array.from({ length: 200 }, (_, i) => rawBlock(`block ${i}`))
+      const big = Array.from({ length: 12 }, (_, i) => rawBlock(new Uint8Array(1024 * 1024).fill(i)))
+      const first = raw[0] as NodeWithMeta
+      const v0 = directoryBlock([{ name: 'zero', cid: first.cid }], 0)
+      const v1 = directoryBlock([{ name: 'one', cid: first.cid }])
+      const cbor = testBlock(Uint8Array.of(0xa0), DAG_CBOR)
+      // Kinds alternate, and one block comes twice.
+      const blocks = [v0, ...raw, v1, ...big, cbor, first, v0]
+      await connector.blockStream(streamOf(blocks))
+      for (const { cid, data } of [v0, v1, cbor, ...raw.slice(0, 3), ...big.slice(0, 2)]) {
+        assert.deepEqual(Buffer.from(await connector.blockGet(cid)), Buffer.from(data))
+      }
+    }),
+  )
+
+  it(
+    'takes an empty stream',
+    withConnector(async connector => {
+      await connector.blockStream(streamOf([]))
+    }),
+  )
+
+  it(
+    'fails as the source of the blocks does',
+    withConnector(async connector => {
+      const blocks = async function* () {
+        yield rawBlock('a')
+        throw new RangeError('the source broke')
+      }
+      await assert.rejects(connector.blockStream(blocks()), {
+        name: 'RangeError',
+        message: 'the source broke',
+      })
+    }),
+  )
+
+  it(
+    'refuses a block that is not what its CID says',
+    withConnector(async connector => {
+      const wrong = { ...rawBlock('right'), data: rawBlock('wrong').data }
+      await assert.rejects(connector.blockStream(streamOf([wrong])), { code: 'IPFS_REQUEST_FAILED' })
+    }),
+  )
+
+  it(
+    'stops storing when told to, even if the source is silent',
+    withConnector(async connector => {
+      const stop = new AbortController()
+      let taken = 0
+      const blocks = async function* () {
+        yield rawBlock('a')
+        taken++
+        await new Promise(() => undefined)
+      }
+      const storing = connector.blockStream(blocks(), { signal: stop.signal })
+      storing.catch(() => undefined)
+      await waitFor(() => taken === 1)
+      stop.abort(new Error('enough'))
+      await assert.rejects(storing, /enough/)
+    }),
+  )
+
+  it(
+    'gives up waiting for a block when told to',
+    withConnector(async connector => {
+      const stop = new AbortController()
+      const getting = connector.blockGet(rawBlock('nowhere').cid, { signal: stop.signal })
+      stop.abort(new Error('enough'))
+      await assert.rejects(getting, /enough/)
+    }),
+  )
+}
+
+function daemonCases(withConnector: WithConnector): void {
+  it(
+    'says who the daemon is',
+    withConnector(async connector => {
+      const { id, addresses, error } = await connector.id()
+      assert.match(id, /^(12D3|Qm)/)
+      assert.equal(error, '')
+      for (const address of addresses) assert.ok(address.endsWith(`/p2p/${id}`), address)
+    }),
+  )
+
+  it(
+    'tells how full the repository is',
+    withConnector(async connector => {
+      const before = await connector.repoStat()
+      await store(connector, rawBlock(new Uint8Array(500_000)))
+      const after = await connector.repoStat()
+      assert.ok(after.repoSize > before.repoSize, `${after.repoSize} > ${before.repoSize}`)
+      assert.ok(after.storageMax > 0n)
+    }),
+  )
+
+  it(
+    'collects what is not pinned',
+    withConnector(async connector => {
+      const kept = await store(connector, rawBlock('kept'))
+      const lost = await store(connector, rawBlock('lost'))
+      await connector.pin(newPin(kept.cid))
+      const removed = await Array.fromAsync(connector.repoGC())
+      const has = (cid: CID) =>
+        removed.some(({ key }) => key?.multihash.bytes.toHex() === cid.multihash.bytes.toHex())
+      assert.ok(has(lost.cid))
+      assert.ok(!has(kept.cid))
+      assert.ok(removed.every(({ error }) => error === ''))
+    }),
+  )
+
+  it(
+    'resolves paths',
+    withConnector(async connector => {
+      const file = await store(connector, rawBlock('file'))
+      const inner = await store(connector, directoryBlock([{ name: 'file', cid: file.cid }]))
+      const outer = await store(connector, directoryBlock([{ name: 'in ner', cid: inner.cid }]))
+      const nowhere = rawBlock('nowhere').cid
+      assert.equal(String(await connector.resolve(`${nowhere}`)), `${nowhere}`)
+      assert.equal(String(await connector.resolve(`/ipfs/${nowhere}`)), `${nowhere}`)
+      assert.equal(String(await connector.resolve(`/ipfs/${outer.cid}/in ner/file`)), `${file.cid}`)
+      await assert.rejects(connector.resolve(`/ipfs/${outer.cid}/missing`), { code: 'IPFS_REQUEST_FAILED' })
+      await assert.rejects(connector.resolve('/ipfs/nonsense'), { code: 'IPFS_BAD_PATH' })
+      await assert.rejects(connector.resolve(''), { code: 'IPFS_BAD_PATH' })
+    }),
+  )
+
+  it(
+    'lists the swarm, and takes peers that cannot be reached',
+    withConnector(async connector => {
+      assert.deepEqual(await connector.swarmPeers(), [])
+      await connector.swarmConnect([NOBODY])
+    }),
+  )
+
+  it(
+    'answers nothing once it is disposed of',
+    withConnector(async connector => {
+      const pinning = connector.pin(newPin(rawBlock('nowhere').cid))
+      pinning.catch(() => undefined)
+      await connector[Symbol.asyncDispose]()
+      await connector[Symbol.asyncDispose]()
+      await assert.rejects(pinning, { name: 'AbortError' })
+      await assert.rejects(connector.id(), { name: 'AbortError' })
+    }),
+  )
+}
+
+async function store(connector: IpfsConnector, block: NodeWithMeta): Promise<NodeWithMeta> {
+  await connector.blockStream(streamOf([block]))
+  return block
+}
+
+async function* streamOf(blocks: readonly NodeWithMeta[]): AsyncGenerator<NodeWithMeta> {
+  yield* blocks
+}
