@@ -1,14 +1,7 @@
-import type { AddedOutput, AddParams, NodeWithMeta, PeerId, Pin } from '@ipfs-cluster/api'
+import type { AddedOutput, AddParams, AddPart, NodeWithMeta, PeerId, Pin } from '@ipfs-cluster/api'
 import type { AbortOptions } from '@ipfs-cluster/base'
 
-/** One part of an upload, in order: directories before their children. */
-export interface AddPart {
-  /** Decoded, slash-separated, relative. */
-  readonly path: string
-  readonly kind: 'file' | 'directory' | 'symlink'
-  /** File bytes, or a symlink's target. Must be read before the next part is taken. */
-  readonly content: AsyncIterable<Uint8Array>
-}
+export type { AddPart } from '@ipfs-cluster/api'
 
 export interface AdderComponents {
   /** Peers to hold the content; called once, at the first block. */

@@ -69,7 +69,8 @@ async function serve(
   const { handle, clock, logger, stopping } = context
   const left = new AbortController()
   const onClose = () => {
-    if (!response.writableFinished) left.abort(new DOMException('the client left', 'AbortError'))
+    // Also when all went well: a joined signal that has listeners is kept alive, with all they hold, until it fires.
+    left.abort(new DOMException(response.writableFinished ? 'answered' : 'the client left', 'AbortError'))
     logger.info(formatRequestLog(request, response, new Date(clock.now())))
   }
   response.once('close', onClose)

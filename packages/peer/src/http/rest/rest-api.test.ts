@@ -10,6 +10,7 @@ import { createNodeTransport } from '@ipfs-cluster/api/node'
 import { silentLogger, systemClock } from '@ipfs-cluster/base'
 import { CID } from 'multiformats/cid'
 import { ClusterError, type Cluster } from '../../cluster/index.ts'
+import { waitFor } from '@ipfs-cluster/testkit'
 import { createRestApi, type HttpApiConfig } from './index.ts'
 
 const A = CID.parse('bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku')
@@ -262,3 +263,22 @@ test('a unix socket serves, too, and is removed at the end', async () => {
 async function* content(text: string): AsyncGenerator<Uint8Array> {
   if (text !== '') yield new TextEncoder().encode(text)
 }
+
+test('an upload that is over leaves nothing listening to the server', async () => {
+  const signals: AbortSignal[] = []
+  const cluster: Partial<Cluster> = {
+    async *add(parts, _params, { signal } = {}): AsyncGenerator<AddedOutput> {
+      if (signal !== undefined) signals.push(signal)
+      for await (const part of parts) await Array.fromAsync(part.content)
+      yield* []
+    },
+  }
+  const one = async function* () {
+    yield { path: 'f', kind: 'file' as const, content: content('x') }
+  }
+  await withApi(cluster, async url => {
+    await Array.fromAsync(clientOf(url).add({ parts: one() }))
+    // Until it fires, a joined signal with a listener is kept by the server's own, and the request with it.
+    await waitFor(() => signals[0]?.aborted === true)
+  })
+})
