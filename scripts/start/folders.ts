@@ -1,5 +1,4 @@
 /** The config folders of the peers: made at the first start, found again at the next. */
-import { createServer } from 'node:net'
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -13,6 +12,7 @@ import {
   type ServiceConfig,
 } from '@ipfs-cluster/peer'
 import { systemClock } from '@ipfs-cluster/base'
+import { freePorts } from '../../packages/peer/src/bin/ports.ts'
 
 export interface PeerFolder {
   readonly name: string
@@ -122,23 +122,6 @@ function peerConfig(
     },
     pin_tracker: config.pin_tracker,
   }
-}
-
-/** Ports that are free now; held open together, so that no two are the same. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer())
-  const ports = await Promise.all(
-    servers.map(async server => {
-      await new Promise<void>((resolve, reject) =>
-        server.once('error', reject).listen(0, '127.0.0.1', resolve),
-      )
-      const address = server.address()
-      if (address === null || typeof address === 'string') throw new Error('the system gave no port')
-      return address.port
-    }),
-  )
-  await Promise.all(servers.map(server => new Promise(resolve => server.close(resolve))))
-  return ports
 }
 
 function httpUrl(address: string): string {

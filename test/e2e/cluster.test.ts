@@ -72,6 +72,8 @@ test('content added to one peer is kept by two and read from the third; a killed
   assert.equal(await read(other), sha256(content))
 
   const victim = holders[1] as TestPeer
+  const here = async () => (await victim.client.status({ cid: root, local: true })).peerMap[victim.id]
+  const before = await here()
   await victim.kill9()
   await waitFor(async () => (await statuses(other, root))[victim.id] === 'cluster_error', {
     timeoutMs: 30_000,
@@ -83,6 +85,9 @@ test('content added to one peer is kept by two and read from the third; a killed
     timeoutMs: 30_000,
     what: 'the killed peer reads pinned again',
   })
+  // Pinned since before the kill, without another attempt: nothing was fetched anew.
+  const again = await here()
+  assert.deepEqual([again?.ts, again?.attemptCount], [before?.ts, before?.attemptCount])
 })
 
 test('pins accepted while a peer is killed twice are in every pinset at the end', async () => {

@@ -6,8 +6,7 @@ import {
   TRACKER_STATUS,
   type GlobalPinInfo,
 } from '@ipfs-cluster/api'
-import { command, commandNames, group, type App, type Command } from './cli/command.ts'
-import { boolean, text } from './cli/flags.ts'
+import { boolean, command, commandNames, group, text, type App, type Command } from '@ipfs-cluster/base/cli'
 import { addCommand } from './commands/add.ts'
 import { pinCommands } from './commands/pin.ts'
 import { localFlag, readCid } from './commands/shared.ts'
@@ -193,8 +192,11 @@ const commands: Command<Session> = command({
   argsUsage: ' ',
   hidden: true,
   async run({ io }: Session) {
-    const names = [...commandNames(PROGRAM, COMMANDS), `${PROGRAM} help`]
-    await io.stdout(names.map(name => `${name}\n`).join(''))
+    await io.stdout(
+      commandNames(PROGRAM, COMMANDS)
+        .map(name => `${name}\n`)
+        .join(''),
+    )
   },
 })
 
@@ -223,6 +225,8 @@ people, or for programs with --enc json.
 "${PROGRAM} help <command>" tells more about a command.`,
     flags: globalFlags,
     commands: COMMANDS,
+    usageExitCode: 1,
+    unknownCommand: 'topic',
     prepare: parsed => createSession(parsed, io),
   }
 }

@@ -1,16 +1,12 @@
 /** Entry of `bin/ipfs-cluster-ctl.mjs`: the program on this process. */
 import { createNodeTransport } from '@ipfs-cluster/api/node'
 import { errorCode, systemClock } from '@ipfs-cluster/base'
-import type { Writable } from 'node:stream'
+import { writeTo } from '@ipfs-cluster/base/cli'
 import { nodeFiles } from './node-files.ts'
 import { run } from './run.ts'
 
 /** What a shell reports for a program that was ended by SIGPIPE. */
 const BROKEN_PIPE = 141
-
-const writer = (stream: Writable) => async (text: string) => {
-  if (text !== '' && !stream.write(text)) await new Promise(resolve => stream.once('drain', resolve))
-}
 
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', error => {
@@ -21,8 +17,8 @@ for (const stream of [process.stdout, process.stderr]) {
 }
 
 process.exitCode = await run(process.argv.slice(2), {
-  stdout: writer(process.stdout),
-  stderr: writer(process.stderr),
+  stdout: writeTo(process.stdout),
+  stderr: writeTo(process.stderr),
   env: process.env,
   clock: systemClock,
   fetch: url => fetch(url),

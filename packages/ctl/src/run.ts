@@ -1,6 +1,6 @@
 import { ApiError } from '@ipfs-cluster/api'
 import { asError } from '@ipfs-cluster/base'
-import { execute } from './cli/command.ts'
+import { execute } from '@ipfs-cluster/base/cli'
 import { createApp } from './commands.ts'
 import { LocalFailure } from './failure.ts'
 import type { Io } from './io.ts'

@@ -2,8 +2,8 @@
 import { indentJson, parseMultiaddr, type ApiError } from '@ipfs-cluster/api'
 import { createClient, type ClusterClient } from '@ipfs-cluster/api/client'
 import { silentLogger, type Logger } from '@ipfs-cluster/base'
+import { boolean, integer, text, type Parsed } from '@ipfs-cluster/base/cli'
 import { multiaddr } from '@multiformats/multiaddr'
-import { boolean, integer, text, type Parsed } from './cli/flags.ts'
 import { LocalFailure, trying } from './failure.ts'
 import { errorShape, type Shape } from './format.ts'
 import type { Io } from './io.ts'
@@ -23,7 +23,6 @@ export const globalFlags = {
     env: 'CLUSTER_CREDENTIALS',
   }),
   forceHttp: boolean('force-http, f', 'Send credentials over plain http'),
-  version: boolean('version, v', 'print the version'),
 }
 
 export interface Session {

@@ -5,8 +5,7 @@ import {
   type AddedOutput,
   type AddParams,
 } from '@ipfs-cluster/api'
-import { command } from '../cli/command.ts'
-import { boolean, integer, text, texts, type Values } from '../cli/flags.ts'
+import { boolean, command, integer, text, texts, type Values } from '@ipfs-cluster/base/cli'
 import { LocalFailure } from '../failure.ts'
 import { addedListShape, addedQuietShape, addedShape } from '../format.ts'
 import type { Session } from '../session.ts'

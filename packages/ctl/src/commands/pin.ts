@@ -1,6 +1,5 @@
 import { parsePinTypeBits, type PinOptions } from '@ipfs-cluster/api'
-import { command, group } from '../cli/command.ts'
-import { integer, text, texts } from '../cli/flags.ts'
+import { command, group, integer, text, texts } from '@ipfs-cluster/base/cli'
 import { pinShape, submittedPinShape } from '../format.ts'
 import type { Session } from '../session.ts'
 import { allocationsOf, expiryOf, finishPin, metadataOf, readCid, waitFlags } from './shared.ts'

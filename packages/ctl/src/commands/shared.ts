@@ -9,8 +9,8 @@ import {
   type TrackerStatus,
 } from '@ipfs-cluster/api'
 import { parseDurationNs } from '@ipfs-cluster/base'
+import { boolean, duration, integer, type Parsed } from '@ipfs-cluster/base/cli'
 import type { CID } from 'multiformats/cid'
-import { boolean, duration, integer, type Parsed } from '../cli/flags.ts'
 import { LocalFailure, trying } from '../failure.ts'
 import { statusShape, type Shape } from '../format.ts'
 import type { Session } from '../session.ts'

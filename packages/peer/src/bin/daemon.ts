@@ -16,8 +16,8 @@ export interface DaemonOptions {
 
 const GO_STORES = ['pebble', 'badger3', 'badger', 'leveldb']
 
-/** Runs a peer until a signal; resolves with the exit code. A second signal warns, a third ends the process at once. */
-export async function daemon(options: DaemonOptions, io: CommandIo, logger: Logger): Promise<number> {
+/** Runs a peer until a signal. A second signal warns, a third ends the process at once. */
+export async function daemon(options: DaemonOptions, io: CommandIo, logger: Logger): Promise<void> {
   const { folder, bootstrap } = options
   const stopped = Promise.withResolvers<void>()
   let signals = 0
@@ -52,7 +52,6 @@ export async function daemon(options: DaemonOptions, io: CommandIo, logger: Logg
   )
   sayWhereItIs(peer, logger)
   await stopped.promise
-  return 0
 }
 
 type CrdtConfig = ReturnType<typeof toPeerConfig>['consensus']

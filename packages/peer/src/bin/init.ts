@@ -1,9 +1,7 @@
 /** `ipfs-cluster-service init` (Go: `cmd/ipfs-cluster-service/main.go`; reference api.md 4.2). */
 import { existsSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline/promises'
 import { CodedError, errorMessage, type Random } from '@ipfs-cluster/base'
 import { multiaddr } from '@multiformats/multiaddr'
 import {
@@ -20,7 +18,9 @@ import {
   type ServiceConfig,
 } from '../config/index.ts'
 import { applyIdentityEnv, createIdentity, IDENTITY_FILE, saveIdentity } from '../identity/index.ts'
-import { step, type CommandIo } from './io.ts'
+import { CommandError, step, type CommandIo } from './io.ts'
+import { freePorts } from './ports.ts'
+import { createPrompt, type Prompt } from './prompt.ts'
 
 export interface InitOptions {
   readonly folder: string
@@ -35,23 +35,29 @@ export interface InitOptions {
 }
 
 const DATASTORES: readonly string[] = ['pebble', 'badger3', 'badger', 'leveldb'] satisfies DatastoreName[]
-const PROMPT_TRIES = 3
 
-export async function init(options: InitOptions, io: CommandIo, random: Random): Promise<number> {
+/**
+ * Writes the configuration, an identity unless there is one, and the peerstore.
+ *
+ * @throws CommandError; wrong options change nothing.
+ */
+export async function init(options: InitOptions, io: CommandIo, random: Random): Promise<void> {
   const { folder } = options
   const choice = checkChoice(options)
-  const peers = options.peers === '' ? [] : options.peers.split(',').map(parsePeer)
+  const peers = await step('parsing peer multiaddress', () =>
+    options.peers === '' ? [] : options.peers.split(',').map(parsePeer),
+  )
   const path = servicePath(folder)
   const hasIdentity = existsSync(join(folder, IDENTITY_FILE))
   await step('creating the config folder', () => mkdir(folder, { recursive: true, mode: 0o700 }))
   await using _lock = await step('acquiring execution lock', () => lockFolder(folder, io.pid))
+  using prompt = createPrompt(io)
   if (existsSync(path) && !options.force) {
-    const question = 'The configuration file will be overwritten. Continue? [y/n]:'
-    if (!(await confirm(question, io))) return 0
+    if (!(await prompt.confirm('The configuration file will be overwritten. Continue?'))) return
   }
   const config =
     options.source === ''
-      ? await newConfig(options, choice, peers, io, random)
+      ? await newConfig(options, defaults(choice, io, random), peers, io.env, prompt)
       : { ...defaults(choice, io, random), source: options.source }
   await step('saving the configuration', () => saveServiceConfig(folder, config))
   io.stderr.write(`configuration written to ${path}.\n`)
@@ -61,7 +67,7 @@ export async function init(options: InitOptions, io: CommandIo, random: Random):
     )
     io.stderr.write(`new identity written to ${join(folder, IDENTITY_FILE)}\n`)
   }
-  if (options.source !== '') return 0
+  if (options.source !== '') return
   const peerstore = join(
     folder,
     config.cluster.peerstore_file === '' ? 'peerstore' : config.cluster.peerstore_file,
@@ -69,12 +75,14 @@ export async function init(options: InitOptions, io: CommandIo, random: Random):
   await step('saving the peerstore', () =>
     writeFile(peerstore, peers.map(peer => `${peer.address}\n`).join(''), { mode: 0o644 }),
   )
+  if (config.cluster.secret === undefined) {
+    io.stderr.write('WARNING: the cluster secret is empty: the peer will start on an unprotected network\n')
+  }
   io.stderr.write(
     peers.length === 0
       ? `new empty peerstore written to ${peerstore}.\n`
       : `peerstore written to ${peerstore} with ${peers.length} entries.\n`,
   )
-  return 0
 }
 
 interface Choice {
@@ -85,12 +93,12 @@ interface Choice {
 
 function checkChoice({ consensus, datastore, ipfs }: InitOptions): Choice {
   const refuse = (what: string, text: string) => {
-    throw new CodedError(`error choosing ${what}: ${text}`, { code: 'BAD_FLAG' })
+    throw new CommandError(`choosing ${what}`, new CodedError(text, { code: 'BAD_FLAG' }))
   }
   if (consensus !== 'crdt' && consensus !== 'raft')
     refuse('consensus', "flag value must be set to 'raft' or 'crdt'")
   if (!DATASTORES.includes(datastore))
-    refuse('datastore', `flag value must be one of ${DATASTORES.join(', ')}`)
+    refuse('datastore', "flag value must be set to 'leveldb', 'badger', 'badger3' or 'pebble'")
   if (ipfs !== 'ipfshttp' && ipfs !== 'embedded') {
     refuse('the IPFS daemon', "flag value must be set to 'ipfshttp' (Kubo) or 'embedded' (the built-in node)")
   }
@@ -107,19 +115,18 @@ function defaults(choice: Choice, io: CommandIo, random: Random): ServiceConfig 
 
 async function newConfig(
   options: InitOptions,
-  choice: Choice,
+  initial: ServiceConfig,
   peers: readonly { readonly id: string }[],
-  io: CommandIo,
-  random: Random,
+  env: CommandIo['env'],
+  prompt: Prompt,
 ): Promise<ServiceConfig> {
-  const initial = defaults(choice, io, random)
   const placed = options.randomPorts ? await withRandomPorts(initial) : initial
   const overlaid = await step('applying environment variables to configuration', () =>
-    withEnvironment(placed, io.env),
+    withEnvironment(placed, env),
   )
   const secret = options.customSecret
-    ? await step('parsing the secret', async () =>
-        parseSecret((await ask('Enter cluster secret (32-byte hex string): ', io)).trim()),
+    ? await step('parsing user-provided secret', async () =>
+        parseSecret(await prompt.ask('Enter cluster secret (32-byte hex string): ')),
       )
     : overlaid.cluster.secret
   const { crdt, raft } = overlaid.consensus
@@ -143,11 +150,7 @@ function parsePeer(text: string): { readonly address: string; readonly id: strin
     if (id === undefined) throw new Error('it does not end in /p2p/<peer id>')
     return { address: address.toString(), id }
   } catch (cause) {
-    throw new CodedError(
-      `error parsing peer multiaddress: ${text}: ${errorMessage(cause)}`,
-      { code: 'BAD_FLAG' },
-      { cause },
-    )
+    throw new CodedError(`${text}: ${errorMessage(cause)}`, { code: 'BAD_FLAG' }, { cause })
   }
 }
 
@@ -183,38 +186,5 @@ async function withRandomPorts(config: ServiceConfig): Promise<ServiceConfig> {
         gateway_listen_multiaddress: move([embedded.gateway_listen_multiaddress], gateway)[0] ?? '',
       },
     },
-  }
-}
-
-/** Held open together, so that no two are the same. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer())
-  const ports: number[] = []
-  for (const server of servers) {
-    await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, resolve))
-    const address = server.address()
-    if (typeof address === 'object' && address !== null) ports.push(address.port)
-  }
-  await Promise.all(servers.map(server => new Promise(resolve => server.close(resolve))))
-  return ports
-}
-
-async function confirm(question: string, io: CommandIo): Promise<boolean> {
-  for (let tries = 0; tries < PROMPT_TRIES; tries++) {
-    const answer = (await ask(`${question} `, io)).trim().toLowerCase()
-    if (answer === 'y') return true
-    if (answer === 'n' || answer === '') return false
-  }
-  return false
-}
-
-async function ask(question: string, io: CommandIo): Promise<string> {
-  io.stderr.write(question)
-  const lines = createInterface({ input: io.stdin })
-  try {
-    for await (const line of lines) return line
-    return ''
-  } finally {
-    lines.close()
   }
 }

@@ -1,9 +1,7 @@
-/** The entry of `ipfs-cluster-service`: hands the process to the command table. */
+/** The entry of `ipfs-cluster-service`: the program on this process. */
 import { hostname } from 'node:os'
-import { errorMessage } from '@ipfs-cluster/base'
-import { runProgram } from '@ipfs-cluster/base/cli'
-import { serviceProgram } from './commands.ts'
-import { CommandError, type CommandIo } from './io.ts'
+import type { CommandIo } from './io.ts'
+import { run } from './run.ts'
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
@@ -28,14 +26,4 @@ const io: CommandIo = {
   exit: code => process.exit(code),
 }
 
-try {
-  process.exitCode = await runProgram(serviceProgram(io), process.argv.slice(2), {
-    out: text => process.stdout.write(text),
-    err: text => process.stderr.write(text),
-    env: process.env,
-  })
-} catch (error) {
-  const doing = error instanceof CommandError ? ` ${error.doing}` : ''
-  process.stderr.write(`error${doing}: ${errorMessage(error)}\n`)
-  process.exitCode = 1
-}
+process.exitCode = await run(process.argv.slice(2), io)

@@ -1,9 +1,11 @@
 /** The tree of commands and how a command line finds its way through it (the rules of urfave/cli v1). */
+import { parseFlags, UsageError, VERSION_FLAG, type Environment, type Flags, type Parsed } from './flags.ts'
 import { helpOfApp, helpOfCommand, helpOfGroup } from './help.ts'
-import { parseFlags, UsageError, type Flags, type Parsed } from './flags.ts'
+import type { CliOutput } from './output.ts'
 
-/** Exit code for a command that does not exist. */
+/** Exit codes for a command that does not exist: the usual one, and that of programs which answer with their help. */
 const NO_SUCH_COMMAND = 3
+const HELP_INSTEAD = 1
 
 export interface Leaf<Context> {
   readonly kind: 'command'
@@ -32,16 +34,18 @@ export interface App<Context, F extends Flags> {
   readonly usage: string
   readonly version: string
   readonly description: string
+  /** Besides `--help` and `--version`, which every program has. */
   readonly flags: F
   readonly commands: readonly Command<Context>[]
+  /** Exit code after a usage error. */
+  readonly usageExitCode: number
+  /**
+   * What follows when no command is named at the top: `topic` shows the help and succeeds, and complains on stderr about one that
+   * does not exist (exit code 3); `help` shows the help and fails (1) for both.
+   */
+  readonly unknownCommand: 'topic' | 'help'
   /** Makes what commands run with; called once the app's own flags are known. */
   readonly prepare: (parsed: Parsed<F>) => Promise<Context> | Context
-}
-
-/** Where help and complaints go. */
-export interface CliOutput {
-  stdout(text: string): Promise<void>
-  stderr(text: string): Promise<void>
 }
 
 /** A command, whose `run` gets the values of its flags by their types. */
@@ -74,16 +78,18 @@ export async function execute<Context, F extends Flags>(
   app: App<Context, F>,
   words: readonly string[],
   output: CliOutput,
-  env: Readonly<Record<string, string | undefined>>,
+  env: Environment,
 ): Promise<number> {
   const help = helpOfApp(app)
+  const { usageExitCode } = app
+  const flags = { ...app.flags, version: VERSION_FLAG }
   const parsed = await orUsage(
-    () => parseFlags(app.flags, words, 'first', env),
-    `Incorrect Usage. `,
+    () => parseFlags(flags, words, 'first', env),
+    'Incorrect Usage. ',
     help,
     output,
   )
-  if (parsed === null) return 1
+  if (parsed === null) return usageExitCode
   if (parsed.help) {
     await output.stdout(help)
     return 0
@@ -92,8 +98,26 @@ export async function execute<Context, F extends Flags>(
     await output.stdout(`${app.name} version ${app.version}\n`)
     return 0
   }
+  const [name = ''] = parsed.args
+  if (app.unknownCommand === 'help' && !isHelp(name) && !app.commands.some(each => each.name === name)) {
+    await output.stdout(help)
+    return HELP_INSTEAD
+  }
   const context = await app.prepare(parsed)
-  return await descend({ path: app.name, commands: app.commands, help }, parsed.args, context, output)
+  const place = { path: app.name, commands: app.commands, help }
+  return await descend(place, parsed.args, { context, output, env, usageExitCode })
+}
+
+/** The full name of every command, groups and `help` included. */
+export function commandNames(program: string, commands: readonly Command<never>[]): string[] {
+  return [...namesBelow(program, commands), `${program} help`]
+}
+
+function namesBelow(path: string, commands: readonly Command<never>[]): string[] {
+  return commands.flatMap(each => {
+    const name = `${path} ${each.name}`
+    return each.kind === 'group' ? [name, ...namesBelow(name, each.commands)] : [name]
+  })
 }
 
 /** A group of commands, or the program itself. */
@@ -104,47 +128,65 @@ interface Place<Context> {
   readonly help: string
 }
 
+/** What is the same all the way down. */
+interface Run<Context> {
+  readonly context: Context
+  readonly output: CliOutput
+  readonly env: Environment
+  readonly usageExitCode: number
+}
+
 async function descend<Context>(
   { path, commands, help }: Place<Context>,
-  words: readonly string[],
-  context: Context,
-  output: CliOutput,
+  [name = '', ...rest]: readonly string[],
+  run: Run<Context>,
 ): Promise<number> {
-  const [name, ...rest] = words
-  if (name === undefined) {
+  const { context, output, env, usageExitCode } = run
+  if (name === '') {
     await output.stdout(help)
     return 0
   }
-  if (name === 'help' || name === 'h') {
-    const topic = rest.find(word => !word.startsWith('-'))
-    const found = commands.find(each => each.name === topic)
-    if (topic !== undefined && found === undefined) return await noSuch(topic, output)
-    await output.stdout(found === undefined ? help : helpOf(`${path} ${found.name}`, found))
-    return 0
-  }
   const found = commands.find(each => each.name === name)
+  if (found === undefined && isHelp(name)) return await showHelp({ path, commands, help }, rest, output)
   if (found === undefined) return await noSuch(name, output)
   const fullName = `${path} ${name}`
   const ownHelp = helpOf(fullName, found)
   if (found.kind === 'group') {
-    const parsed = await orUsage(() => parseFlags({}, rest, 'first'), 'Incorrect Usage. ', ownHelp, output)
-    if (parsed === null) return 1
-    return await descend(
-      { path: fullName, commands: found.commands, help: ownHelp },
-      parsed.help ? [] : parsed.args,
-      context,
+    const parsed = await orUsage(
+      () => parseFlags({}, rest, 'first', env),
+      'Incorrect Usage. ',
+      ownHelp,
       output,
     )
+    if (parsed === null) return usageExitCode
+    const place = { path: fullName, commands: found.commands, help: ownHelp }
+    return await descend(place, parsed.help ? [] : parsed.args, run)
   }
   const parsed = await orUsage(
-    () => parseFlags(found.flags, rest, 'anywhere'),
+    () => parseFlags(found.flags, rest, 'anywhere', env),
     'Incorrect Usage: ',
     ownHelp,
     output,
   )
-  if (parsed === null) return 1
+  if (parsed === null) return usageExitCode
   if (parsed.help) await output.stdout(ownHelp)
   else await found.run(context, parsed)
+  return 0
+}
+
+function isHelp(name: string): boolean {
+  return name === 'help' || name === 'h'
+}
+
+async function showHelp(
+  { path, commands, help }: Place<never>,
+  words: readonly string[],
+  output: CliOutput,
+): Promise<number> {
+  const topic = words.find(word => !word.startsWith('-'))
+  const found = commands.find(each => each.name === topic)
+  if (topic !== undefined && found === undefined) return await noSuch(topic, output)
+  await output.stdout(found === undefined ? help : helpOf(`${path} ${found.name}`, found))
   return 0
 }
 
@@ -170,12 +212,4 @@ async function orUsage<T>(
     await output.stdout(`${prefix}${error.message}\n\n${help}`)
     return null
   }
-}
-
-/** The full name of every command below `path`, groups included. */
-export function commandNames(path: string, commands: readonly Command<never>[]): string[] {
-  return commands.flatMap(each => {
-    const name = `${path} ${each.name}`
-    return each.kind === 'group' ? [name, ...commandNames(name, each.commands)] : [name]
-  })
 }

@@ -1,5 +1,8 @@
 /** Flags as the Go tools have them: `-x` and `--x` are the same for any length, values follow after a space or `=`. */
-import { formatDurationNs, parseDurationNs } from '@ipfs-cluster/base'
+import { formatDurationNs, parseDurationNs } from '../duration.ts'
+
+/** The key of `--help` among the values; no flag of a program has it. */
+const HELP = '--help'
 
 /** The command line is wrong; the message is what Go's `flag` package says. */
 export class UsageError extends Error {}
@@ -13,6 +16,8 @@ export interface Flag<T> {
   readonly initial: T
   /** As help shows it; empty for none. */
   readonly defaultText: string
+  /** Stands for the value in help, unless that is `value`. */
+  readonly placeholder?: string
   /** Taken from here when the flag is not given. */
   readonly env?: string
   /** @param before the value so far. @throws Error when `text` is not one. */
@@ -30,15 +35,15 @@ export interface Parsed<F extends Flags> {
   /** Flags that were on the command line. */
   readonly given: ReadonlySet<string>
   readonly args: readonly string[]
-  /** `--help` or `-h` was there. */
+  /** `--help` was there. */
   readonly help: boolean
 }
 
-interface Extra {
-  readonly env?: string
-}
+export type Environment = Readonly<Record<string, string | undefined>>
 
-/** @param names comma-separated, the long one first. */
+type Extra = Pick<Flag<string>, 'env' | 'placeholder'>
+
+/** @param names comma-separated, the long one first; the same for the other kinds of flags. */
 export function boolean(names: string, usage: string): Flag<boolean> {
   return { ...base(names, usage), takesValue: false, initial: false, defaultText: '', read: parseBoolean }
 }
@@ -48,8 +53,15 @@ export function text(names: string, usage: string, initial = '', extra: Extra = 
   return { ...base(names, usage), ...extra, takesValue: true, initial, defaultText, read: value => value }
 }
 
-export function integer(names: string, usage: string): Flag<number> {
-  return { ...base(names, usage), takesValue: true, initial: 0, defaultText: '0', read: parseInteger }
+export function integer(names: string, usage: string, extra: Extra = {}): Flag<number> {
+  return {
+    ...base(names, usage),
+    ...extra,
+    takesValue: true,
+    initial: 0,
+    defaultText: '0',
+    read: parseInteger,
+  }
 }
 
 /** Nanoseconds, written as Go does (`1m30s`). */
@@ -69,6 +81,9 @@ export function texts(names: string, usage: string): Flag<readonly string[]> {
   }
 }
 
+export const HELP_FLAG = boolean('help, h', 'show help')
+export const VERSION_FLAG = boolean('version, v', 'print the version')
+
 function base(names: string, usage: string) {
   return { names: names.split(',').map(name => name.trim()), usage }
 }
@@ -79,13 +94,18 @@ function parseBoolean(value: string): boolean {
   throw new Error('parse error')
 }
 
+/** As Go reads integers: a leading `0x`, `0b`, `0o` or `0` tells the base. */
 function parseInteger(value: string): number {
-  const number = Number(value)
-  if (!/^[+-]?\d+$/.test(value) || !Number.isSafeInteger(number)) throw new Error('parse error')
-  return number
+  const found = /^([+-]?)(0[xX][\da-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|0|[1-9]\d*)$/.exec(value)
+  const [, sign, digits = ''] = found ?? []
+  const number = Number(digits.replace(/^0(?=\d)/, '0o'))
+  if (found === null || !Number.isSafeInteger(number)) throw new Error('parse error')
+  return sign === '-' && number !== 0 ? -number : number
 }
 
 /**
+ * `--help` is always known.
+ *
  * @param where `anywhere`: flags may stand between and after the arguments, up to `--`; `first`: the first argument ends them.
  * @throws UsageError
  */
@@ -93,14 +113,12 @@ export function parseFlags<F extends Flags>(
   flags: F,
   words: readonly string[],
   where: 'anywhere' | 'first',
-  env: Readonly<Record<string, string | undefined>> = {},
+  env: Environment,
 ): Parsed<F> {
-  const values = new Map<string, unknown>(
-    Object.entries(flags).map(([key, flag]) => [key, initialOf(flag, env)]),
-  )
+  const all: readonly (readonly [string, Flag<unknown>])[] = [...Object.entries(flags), [HELP, HELP_FLAG]]
+  const values = new Map<string, unknown>(all.map(([key, flag]) => [key, initialOf(flag, env)]))
   const given = new Set<string>()
   const args: string[] = []
-  let help = false
   let i = 0
   while (i < words.length) {
     const word = words[i++] as string
@@ -111,12 +129,8 @@ export function parseFlags<F extends Flags>(
       continue
     }
     const { name, value } = splitFlag(word)
-    const found = Object.entries(flags).find(([, flag]) => flag.names.includes(name))
-    if (found === undefined) {
-      if (name !== 'help' && name !== 'h') throw new UsageError(`flag provided but not defined: -${name}`)
-      help = true
-      continue
-    }
+    const found = all.find(([, flag]) => flag.names.includes(name))
+    if (found === undefined) throw new UsageError(`flag provided but not defined: -${name}`)
     const [key, flag] = found
     const taken = value ?? (flag.takesValue ? words[i++] : 'true')
     if (taken === undefined) throw new UsageError(`flag needs an argument: -${name}`)
@@ -124,6 +138,9 @@ export function parseFlags<F extends Flags>(
     values.set(key, readValue(flag, name, taken, before))
     given.add(key)
   }
+  const help = values.get(HELP) === true
+  values.delete(HELP)
+  given.delete(HELP)
   return {
     // Each value was read by its own flag, which gives the type.
     values: Object.fromEntries(values) as Values<F>,
@@ -153,7 +170,8 @@ function readValue(flag: Flag<unknown>, name: string, value: string, before: unk
   }
 }
 
-function initialOf(flag: Flag<unknown>, env: Readonly<Record<string, string | undefined>>): unknown {
+function initialOf(flag: Flag<unknown>, env: Environment): unknown {
   const value = flag.env === undefined ? undefined : env[flag.env]
-  return value === undefined || value === '' ? flag.initial : flag.read(value, flag.initial)
+  if (value === undefined || value === '') return flag.initial
+  return readValue(flag, flag.names[0] ?? '', value, flag.initial)
 }

@@ -1,6 +1,6 @@
 /** Help texts in the layout of urfave/cli v1. */
 import type { App, Command, Group, Leaf } from './command.ts'
-import type { Flag, Flags } from './flags.ts'
+import { HELP_FLAG, VERSION_FLAG, type Flag, type Flags } from './flags.ts'
 
 const INDENT = '   '
 
@@ -15,7 +15,7 @@ export function helpOfApp<F extends Flags>(app: Omit<App<never, F>, 'prepare'>):
     ['VERSION', app.version],
     ['DESCRIPTION', app.description],
     ['COMMANDS', columns(commands)],
-    ['GLOBAL OPTIONS', columns([...Object.values(app.flags).map(flagRow), ['--help, -h', 'show help']])],
+    ['GLOBAL OPTIONS', columns([...Object.values(app.flags), HELP_FLAG, VERSION_FLAG].map(flagRow))],
   ])
 }
 
@@ -24,7 +24,7 @@ export function helpOfGroup(fullName: string, group: Group<never>): string {
     ['NAME', `${fullName} - ${group.usage}`],
     ['USAGE', `${fullName} command [command options] [arguments...]`],
     ['COMMANDS', columns(commandRows(group.commands))],
-    ['OPTIONS', columns([['--help, -h', 'show help']])],
+    ['OPTIONS', columns([flagRow(HELP_FLAG)])],
   ])
 }
 
@@ -55,7 +55,7 @@ function commandRows(commands: readonly Command<never>[]): string[][] {
 }
 
 function flagRow(flag: Flag<unknown>): string[] {
-  const placeholder = flag.takesValue ? ' value' : ''
+  const placeholder = flag.takesValue ? ` ${flag.placeholder ?? 'value'}` : ''
   const names = flag.names.map(name => `${name.length === 1 ? '-' : '--'}${name}${placeholder}`)
   const initial = flag.defaultText === '' ? '' : ` (default: ${flag.defaultText})`
   const env = flag.env === undefined ? '' : ` [$${flag.env}]`
