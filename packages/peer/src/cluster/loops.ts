@@ -188,8 +188,13 @@ async function repinFrom(components: LoopComponents, alert: Alert, signal: Abort
       if (await pinning.reallocate(pin, dead, { signal })) moved++
     } catch (error) {
       if (isAbortError(error)) signal.throwIfAborted()
-      failed++
-      logger.warn({ cid: pin.cid.toString(), error: errorMessage(error) }, 'cannot move a pin of a dead peer')
+      // The first says why; a thousand more of the same would hide it.
+      if (failed++ === 0) {
+        logger.warn(
+          { cid: pin.cid.toString(), error: errorMessage(error) },
+          'cannot move a pin of a dead peer',
+        )
+      }
     }
     if ((moved + failed) % REPIN_PAUSE_EVERY === 0) await clock.sleep(REPIN_PAUSE_MS, { signal })
   }

@@ -13,6 +13,7 @@ import {
   anySignal,
   errorCode,
   errorMessage,
+  mapConcurrent,
   type AbortOptions,
   type Clock,
   type Logger,
@@ -29,6 +30,8 @@ import type { ClusterConfig } from './types.ts'
 const PEER_DEADLINE_MS = 15_000
 /** The daemon's own answer, inside a peer's answer. */
 const IPFS_ID_DEADLINE_MS = 5_000
+/** Members asked for their id at once. */
+const PEERS_CONCURRENCY = 32
 const REPO_GC_DEADLINE_MS = 24 * 3_600_000
 
 export interface MembersComponents {
@@ -146,11 +149,8 @@ export function createMembers(components: MembersComponents, config: ClusterConf
       }
     },
     async *peers(options = {}) {
-      const asked = monitor.members().map(peer => idOf(peer, options))
-      for (const answer of asked) {
-        const peerId = await answer
-        if (peerId !== undefined) yield peerId
-      }
+      const answers = mapConcurrent(monitor.members(), PEERS_CONCURRENCY, peer => idOf(peer, options))
+      for await (const answer of answers) if (answer !== undefined) yield answer
     },
     async peerAdd(peer, options = {}) {
       // Membership is by metrics: contacting the peer both ways is all there is to do.

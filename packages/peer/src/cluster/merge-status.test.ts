@@ -39,7 +39,7 @@ const OPTIONS: MergeOptions = {
   describeFailure: (_peer, error) =>
     failedPeer({ peerName: '', ipfs: '', ipfsAddresses: [] }, errorMessage(error), 2n),
   ignoreFailure: error => error.message === 'unauthorized',
-  next: step => step,
+  stop: () => undefined,
 }
 
 const peersOf = (item: GlobalPinInfo | undefined) => Object.keys(item?.peerMap ?? {}).sort()

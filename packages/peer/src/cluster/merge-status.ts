@@ -1,7 +1,6 @@
 /**
  * One status per CID from the lists of many peers, in bounded memory: every list is in the order of CID bytes, so the next CID to report
- * is always the least of the lists' next items. A peer that fails, or says nothing for too long, is reported as `cluster_error` on
- * every item from there on.
+ * is always the least of the lists' next items. A peer that fails is reported as `cluster_error` on every item from there on.
  */
 import {
   TRACKER_STATUS,
@@ -23,8 +22,8 @@ export interface MergeOptions {
   readonly describeFailure: (peer: PeerId, error: Error) => PinInfoShort
   /** Peers whose failure is no news: they do not trust us. */
   readonly ignoreFailure: (error: Error) => boolean
-  /** Awaits the next item of a source, with a deadline. */
-  readonly next: <T>(step: Promise<T>) => Promise<T>
+  /** Ends the sources: called when no more of them is wanted, so that one that hangs holds up nobody. */
+  readonly stop: () => void
 }
 
 interface Cursor {
@@ -45,7 +44,7 @@ export async function* mergeStatus(
   const failures = new Map<PeerId, PinInfoShort>()
   const advance = async (cursor: Cursor) => {
     try {
-      const step = await options.next(cursor.iterator.next())
+      const step = await cursor.iterator.next()
       cursor.head = step.done === true ? undefined : step.value
     } catch (thrown) {
       const error = asError(thrown)
@@ -65,8 +64,8 @@ export async function* mergeStatus(
       yield globalPinInfo(infos, failures)
     }
   } finally {
-    // A source that hangs must not hold up the others' end: its own signal ends it.
-    await Promise.allSettled(cursors.map(cursor => options.next(Promise.resolve(cursor.iterator.return?.()))))
+    options.stop()
+    await Promise.allSettled(cursors.map(cursor => cursor.iterator.return?.()))
   }
 }
 

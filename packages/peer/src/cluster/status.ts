@@ -12,9 +12,9 @@ import {
 import {
   anySignal,
   asError,
+  createStallGuard,
   errorCode,
   errorMessage,
-  raceSignal,
   type AbortOptions,
   type Clock,
 } from '@ipfs-cluster/base'
@@ -109,14 +109,16 @@ export function createStatusQueries(components: StatusComponents, config: Cluste
     { signal }: AbortOptions,
   ) => {
     const stop = new AbortController()
-    const joined = anySignal(signal, stop.signal) as AbortSignal
-    const sources = members().map<StatusSource>(peer => ({ peer, items: open(peer, joined) }))
-    const merged = mergeStatus(sources, {
+    const joined = anySignal(signal, stop.signal) ?? stop.signal
+    const sources = members().map<StatusSource>(peer => ({
+      peer,
+      items: withoutStalls(clock, joined, each => open(peer, each)),
+    }))
+    return mergeStatus(sources, {
       describeFailure,
       ignoreFailure: isUnauthorized,
-      next: step => raceSignal(step, anySignal(joined, clock.timeout(PEER_DEADLINE_MS))),
+      stop: () => stop.abort(new DOMException('the listing is over', 'AbortError')),
     })
-    return endWith(merged, () => stop.abort())
   }
 
   const openStatusAll = (filter: TrackerStatus) => (peer: PeerId, signal: AbortSignal) =>
@@ -178,11 +180,19 @@ function stream<Arg, Reply>(
   return network.rpc.stream(peer, method, args, { signal })
 }
 
-async function* endWith<T>(items: AsyncGenerator<T>, end: () => void): AsyncGenerator<T> {
-  try {
-    yield* items
-  } finally {
-    end()
+/** Fails a list that is waited for and gives nothing for too long. */
+async function* withoutStalls(
+  clock: Clock,
+  signal: AbortSignal,
+  open: (signal: AbortSignal) => AsyncIterable<PinInfo>,
+): AsyncGenerator<PinInfo> {
+  let waiting = true
+  using guard = createStallGuard(clock, PEER_DEADLINE_MS, () => waiting)
+  for await (const item of open(AbortSignal.any([signal, guard.signal]))) {
+    waiting = false
+    yield item
+    waiting = true
+    guard.progress()
   }
 }
 
