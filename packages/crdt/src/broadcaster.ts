@@ -11,7 +11,7 @@ import type { CID } from 'multiformats/cid'
 import { decodeBroadcast, encodeBroadcast } from './delta.ts'
 import { InvalidNodeError } from './errors.ts'
 import { sortedHeads, type Heads } from './heads.ts'
-import { BROADCAST_TIMEOUT_MS, MAX_BROADCAST_HEADS, MAX_SEEN_HEADS } from './limits.ts'
+import { BROADCAST_TIMEOUT_MS, GREETING_DELAY_MS, MAX_BROADCAST_HEADS, MAX_SEEN_HEADS } from './limits.ts'
 import { linkOf, type NodeId } from './node.ts'
 import type { CrdtBroadcast, CrdtConfig, CrdtMessage } from './types.ts'
 
@@ -29,11 +29,12 @@ export interface BroadcasterComponents {
 export class Broadcaster {
   readonly #components: BroadcasterComponents
   readonly #config: Pick<CrdtConfig, 'rebroadcastIntervalMs'>
-  /** Heads that somebody announced since the last rebroadcast. */
+  /** Heads that another peer announced since the last rebroadcast. */
   readonly #seen = new Set<NodeId>()
   /** New heads of ours to announce. */
   #fresh: CID[] = []
   #sending: Promise<void> | undefined
+  #greeting = false
   #subscription: Disposable | undefined
   sent = 0
   received = 0
@@ -45,7 +46,10 @@ export class Broadcaster {
   }
 
   start(): void {
-    this.#subscription = this.#components.broadcast.subscribe(message => this.#receive(message))
+    this.#subscription = this.#components.broadcast.subscribe(
+      message => this.#receive(message),
+      () => this.#greet(),
+    )
     this.#components.scope.run('crdt rebroadcast', signal => this.#rebroadcastForever(signal))
   }
 
@@ -72,6 +76,22 @@ export class Broadcaster {
       const current = gathered.filter(cid => heads.has(linkOf(cid)?.id ?? ''))
       await this.#send(current.length > 0 ? current : gathered.slice(-1))
     }
+  }
+
+  /**
+   * Announces all heads to peers that have just begun to listen, once for all that come within the delay: until the next rebroadcast
+   * they would know nothing of what they missed while they were away.
+   */
+  #greet(): void {
+    if (this.#greeting) return
+    this.#greeting = true
+    const { clock, random, heads, scope } = this.#components
+    scope.run('crdt greeting', async signal => {
+      await clock.sleep(GREETING_DELAY_MS * (0.5 + random.float()), { signal })
+      this.#greeting = false
+      const all = sortedHeads(heads()).map(({ cid }) => cid)
+      if (all.length > 0) await this.#send(all.slice(0, MAX_BROADCAST_HEADS), signal)
+    })
   }
 
   async #rebroadcastForever(signal: AbortSignal): Promise<void> {
@@ -118,7 +138,8 @@ export class Broadcaster {
     const known = this.#components.heads()
     for (const head of heads) {
       const id = linkOf(head)?.id
-      if (id !== undefined && this.#seen.size < MAX_SEEN_HEADS) this.#seen.add(id)
+      const isOurs = forwarder === undefined
+      if (id !== undefined && !isOurs && this.#seen.size < MAX_SEEN_HEADS) this.#seen.add(id)
       if (id === undefined || !known.has(id)) this.#components.onHead(head, providers)
     }
   }

@@ -292,7 +292,7 @@ test('a merge that the store refuses is repeated until it is written', async () 
   await network.close()
 })
 
-test('heads that nobody announced are rebroadcast in one message, those announced are not', async () => {
+test('heads that no other peer announced are rebroadcast in one message, those announced are not', async () => {
   const network = new TestNetwork()
   const a = await network.add()
   const b = await network.add()
@@ -302,12 +302,28 @@ test('heads that nobody announced are rebroadcast in one message, those announce
   for (const replica of [a, b]) while (replica.inbox.length > 0) network.deliver(replica)
   await until(() => a.crdt.stats().heads.length === 2 && b.crdt.stats().heads.length === 2, 'both know both')
   const before = a.published.length
-  // Both heads have been seen, so the first tick (42 to 78 s) passes in silence.
+  const own = decodeBroadcast(a.published[0] ?? assert.fail()).map(String)
+  // The other head has been announced by its author, so the first tick (42 to 78 s) says our own alone.
   await network.clock.advance(78_000)
-  assert.equal(a.published.length, before)
+  assert.deepEqual(decodeBroadcast(a.published[before] ?? assert.fail()).map(String), own)
+  assert.equal(a.published.length, before + 1)
   await network.clock.advance(78_000)
-  const [message] = a.published.slice(before)
-  assert.deepEqual(decodeBroadcast(message ?? assert.fail()).map(String), headsOf(a.crdt))
+  assert.deepEqual(decodeBroadcast(a.published[before + 1] ?? assert.fail()).map(String), headsOf(a.crdt))
+  await network.close()
+})
+
+test('a peer that begins to listen is told all heads soon, several such peers at once', async () => {
+  const network = new TestNetwork()
+  const a = await network.add()
+  await a.crdt.commit([put('/a', '1')])
+  await settle()
+  const before = a.published.length
+  a.onPeer?.()
+  a.onPeer?.()
+  await settle()
+  await network.clock.advance(2_000)
+  assert.equal(a.published.length, before + 1)
+  assert.deepEqual(decodeBroadcast(a.published[before] ?? assert.fail()).map(String), headsOf(a.crdt))
   await network.close()
 })
 

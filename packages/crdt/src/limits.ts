@@ -52,3 +52,6 @@ export const MAX_HEAD_ATTEMPTS = 6
 
 /** Deadline of one broadcast, in milliseconds. */
 export const BROADCAST_TIMEOUT_MS = 10_000
+
+/** Time in which announcements to peers that have just begun to listen gather, ±50 %. Milliseconds. */
+export const GREETING_DELAY_MS = 600

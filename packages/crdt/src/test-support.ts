@@ -153,6 +153,7 @@ export interface Replica {
   readonly inbox: CrdtMessage[]
   readonly published: Uint8Array[]
   handler: ((message: CrdtMessage) => void) | undefined
+  onPeer: (() => void) | undefined
 }
 
 /** Replicas that hear each other's announcements when `deliver` says so, and fetch from each other where `reachable`. */
@@ -182,6 +183,7 @@ export class TestNetwork {
       inbox: [],
       published: [],
       handler: undefined,
+      onPeer: undefined,
       crdt: undefined as unknown as Crdt,
     }
     this.replicas.push(replica)
@@ -245,11 +247,15 @@ export class TestNetwork {
       publish: data => {
         if (this.mute) return Promise.reject(new Error('no peer listens'))
         replica.published.push(data)
-        for (const other of this.replicas) other.inbox.push({ data, from: replica.name })
+        for (const other of this.replicas) {
+          const from = { data, from: replica.name }
+          other.inbox.push(other === replica ? from : { ...from, forwarder: replica.name })
+        }
         return Promise.resolve()
       },
-      subscribe: handler => {
+      subscribe: (handler, onPeer) => {
         replica.handler = handler
+        replica.onPeer = onPeer
         return {
           [Symbol.dispose]: () => {
             if (replica.handler === handler) replica.handler = undefined

@@ -10,7 +10,7 @@ export interface CrdtBlocks {
 
 export interface CrdtMessage {
   readonly data: Uint8Array
-  /** Author and forwarder (text ids): the peers to ask for the announced nodes. */
+  /** Author and forwarder (text ids): the peers to ask for the announced nodes. Our own messages have no forwarder. */
   readonly from: string
   readonly forwarder?: string
 }
@@ -18,7 +18,11 @@ export interface CrdtMessage {
 export interface CrdtBroadcast {
   publish(data: Uint8Array, options?: AbortOptions): Promise<void>
   /** Messages of trusted authors, our own included. */
-  subscribe(handler: (message: CrdtMessage) => void): Disposable
+  subscribe(
+    handler: (message: CrdtMessage) => void,
+    /** To be called when a peer has just begun to listen: it may have missed announcements. */
+    onPeer: () => void,
+  ): Disposable
 }
 
 /** A key's value after a batch; `undefined` when it is gone. Keys start with `/`. */

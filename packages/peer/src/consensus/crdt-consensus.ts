@@ -135,7 +135,7 @@ function broadcastOver(
 ): CrdtBroadcast {
   return {
     publish: data => network.publish(topic, data),
-    subscribe: handler => network.subscribe(topic, handler, { accept: isTrusted }),
+    subscribe: (handler, onPeer) => network.subscribe(topic, handler, { accept: isTrusted, onPeer }),
   }
 }
 

@@ -17,11 +17,20 @@ interface GossipSubState {
 /** One handler a topic on top of gossipsub, whose messages are checked for size, author and signature. */
 export function createPubsub(libp2p: Libp2p, gossip: GossipSub, logger: Logger): Pubsub {
   const handlers = new Map<string, (message: PubsubMessage) => void>()
+  const greeters = new Map<string, (peer: PeerId) => void>()
   const self = libp2p.peerId.toString()
 
   const listeners = new AbortController()
   const { signal } = listeners
   gossip.addEventListener('gossipsub:message', onMessage, { signal })
+  gossip.addEventListener(
+    'subscription-change',
+    ({ detail: { peerId, subscriptions } }) => {
+      for (const { topic, subscribe } of subscriptions)
+        if (subscribe) greeters.get(topic)?.(peerId.toString())
+    },
+    { signal },
+  )
   const revive = () => reviveStreams(libp2p, gossip)
   gossip.addEventListener('gossipsub:heartbeat', revive, { signal })
   // After the streams of that connection have been told, which happens on the same event.
@@ -53,7 +62,7 @@ export function createPubsub(libp2p: Libp2p, gossip: GossipSub, logger: Logger):
       }
       await gossip.publish(topic, data)
     },
-    subscribe(topic, handler, { accept = () => true } = {}) {
+    subscribe(topic, handler, { accept = () => true, onPeer } = {}) {
       if (handlers.has(topic)) {
         throw new NetworkError(`topic ${topic} has a subscriber already; share that one`, {
           code: 'NET_ALREADY_SUBSCRIBED',
@@ -61,6 +70,7 @@ export function createPubsub(libp2p: Libp2p, gossip: GossipSub, logger: Logger):
         })
       }
       handlers.set(topic, handler)
+      if (onPeer !== undefined) greeters.set(topic, onPeer)
       gossip.topicValidators.set(topic, (_source, message) => {
         if (message.type !== 'signed') return TopicValidatorResult.Reject
         const from = message.from.toString()
@@ -73,6 +83,7 @@ export function createPubsub(libp2p: Libp2p, gossip: GossipSub, logger: Logger):
         [Symbol.dispose]() {
           if (signal.aborted || handlers.get(topic) !== handler) return
           handlers.delete(topic)
+          greeters.delete(topic)
           gossip.topicValidators.delete(topic)
           gossip.unsubscribe(topic)
         },

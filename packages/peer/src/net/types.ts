@@ -83,7 +83,11 @@ export interface Network extends AsyncDisposable {
   subscribe(
     topic: string,
     handler: (message: PubsubMessage) => void,
-    options?: { readonly accept?: (from: PeerId) => boolean },
+    options?: {
+      readonly accept?: (from: PeerId) => boolean
+      /** Another peer has just subscribed: it may have missed what came before. */
+      readonly onPeer?: (peer: PeerId) => void
+    },
   ): Disposable
   /** Calls to our own id never touch the wire and pass no authorisation. */
   readonly rpc: RpcClient
