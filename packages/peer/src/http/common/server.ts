@@ -68,10 +68,11 @@ async function serve(
 ): Promise<void> {
   const { handle, clock, logger, stopping } = context
   const left = new AbortController()
+  const host = request.socket.remoteAddress ?? '-'
   const onClose = () => {
     // Also when all went well: a joined signal that has listeners is kept alive, with all they hold, until it fires.
     left.abort(new DOMException(response.writableFinished ? 'answered' : 'the client left', 'AbortError'))
-    logger.info(formatRequestLog(request, response, new Date(clock.now())))
+    logger.info(formatRequestLog(request, response, host, new Date(clock.now())))
   }
   response.once('close', onClose)
   try {

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { Agent, request, type IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -229,6 +231,27 @@ test('headers beyond the limit are refused with 431', async () => {
   await withApi({}, async url => {
     const response = await fetch(`${url}/health`, { headers: { 'X-Large': 'x'.repeat(9000) } })
     assert.equal(response.status, 431)
+  })
+})
+
+test('a body beyond the limit is refused, and its connection serves the next request', async () => {
+  await withApi({ version: () => ({ version: '1.1.6' }) }, async url => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    const send = async (method: string, path: string, body: string) => {
+      const call = request(url + path, { method, agent })
+      call.end(body)
+      const [response] = (await once(call, 'response')) as [IncomingMessage]
+      const port = response.socket.localPort
+      const text = Buffer.concat(await Array.fromAsync<Uint8Array>(response)).toString()
+      return { status: response.statusCode, text, port }
+    }
+    const refused = await send('POST', '/peers', 'x'.repeat(3_000_000))
+    assert.equal(refused.status, 400)
+    assert.match(refused.text, /larger than 1048576 bytes/)
+    const next = await send('GET', '/version', '')
+    assert.equal(next.text, '{"version":"1.1.6"}\n')
+    assert.equal(next.port, refused.port)
+    agent.destroy()
   })
 })
 

@@ -170,7 +170,8 @@ function stringifier(codec: { stringify(value: never): string } | null): (value:
 async function readBody(request: IncomingMessage): Promise<string> {
   const chunks: Uint8Array[] = []
   let length = 0
-  for await (const chunk of request as AsyncIterable<Uint8Array>) {
+  // Left early, the request must live on: its connection is needed for the answer, and for the request after it.
+  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
     length += chunk.length
     if (length > BODY_BYTES_MAX)
       throw new CodedError(`the request body is larger than ${BODY_BYTES_MAX} bytes`, {
