@@ -54,8 +54,11 @@ export interface Host extends AsyncDisposable {
  */
 export async function createHost(privateKey: PrivateKey, config: HostConfig): Promise<Host> {
   const { libp2p, internals } = await startLibp2p(privateKey, config).catch((cause: unknown) => {
+    // libp2p's own text has many lines and a stack; the system's reason is what the reader needs.
+    const reason = /E[A-Z]{4,}[^\n]*/.exec(errorMessage(cause))?.[0] ?? errorMessage(cause).split('\n')[0]
     throw new IpfsNodeError(
-      `cannot listen on ${config.listen.join(', ')}: ${errorMessage(cause)}; choose free tcp or ws addresses`,
+      `the IPFS node cannot listen on ${config.listen.join(', ')}: ${reason}; is the port in use? ` +
+        'Choose free tcp or ws addresses (swarm_listen_multiaddress)',
       { code: 'IPFS_BAD_OPTION', option: 'listen' },
       { cause },
     )

@@ -30,7 +30,7 @@ describe('destinations of an add', () => {
     const { add, pins } = setUp({ special: { a: refuse, b: dieAfter(1), c: dieAfter(5) } })
     await assert.rejects(add(manyBlocks, { chunker: 'size-10000' }), {
       code: 'ADD_ALL_DESTINATIONS_FAILED',
-      message: 'failed to put block on all destinations',
+      message: 'failed to put block on all destinations: a: connection refused; b: died; c: died',
     })
     assert.equal(pins.length, 0)
   })

@@ -162,7 +162,8 @@ function allFailed(destinations: readonly Destination[]): AdderError {
     ({ peer, state: { failure } }) => new Error(`${peer}: ${errorMessage(failure)}`, { cause: failure }),
   )
   return new AdderError(
-    'failed to put block on all destinations',
+    // Go's words, and then why.
+    `failed to put block on all destinations: ${failures.map(errorMessage).join('; ')}`,
     { code: 'ADD_ALL_DESTINATIONS_FAILED', destinations: destinations.map(({ peer }) => peer) },
     { cause: new AggregateError(failures) },
   )
