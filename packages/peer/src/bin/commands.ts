@@ -92,13 +92,16 @@ const daemonCommand = command({
   flags: {
     upgrade: boolean('upgrade, u', 'accepted for old scripts; does nothing'),
     bootstrap: text('bootstrap, j', 'join the cluster of these peers (comma-separated multiaddresses)'),
+    leave: boolean('leave, x', 'accepted for old scripts; a CRDT peer has nothing to leave'),
+    stats: boolean('stats', 'collect metrics (not in this version)'),
+    tracing: boolean('tracing', 'trace (not in this version)'),
     noTrust: boolean('no-trust', 'do not trust the bootstrap peers (crdt)'),
   },
-  async run({ io, global }: Service, { values: { bootstrap, noTrust } }) {
+  async run({ io, global }: Service, { values }) {
     const levels = parseLogLevels(global.debug ? 'debug' : global.logLevel)
     const logger = createTextLogger(line => io.stderr.write(line), levels)
-    const addresses = bootstrap.split(',').filter(address => address !== '')
-    await daemon({ folder: global.config, bootstrap: addresses, noTrust }, io, logger)
+    const addresses = values.bootstrap.split(',').filter(address => address !== '')
+    await daemon({ ...values, folder: global.config, bootstrap: addresses }, io, logger)
   },
 })
 

@@ -1,6 +1,7 @@
 /** `ipfs-cluster-service daemon` (Go: `cmd/ipfs-cluster-service/daemon.go`; reference api.md 4.2). */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { hasPeerId, parseMultiaddr } from '@ipfs-cluster/api'
 import { errorCode, systemClock, type Logger } from '@ipfs-cluster/base'
 import { loadServiceConfig, lockFolder, locked, toPeerConfig, type ServiceConfig } from '../config/index.ts'
 import { IDENTITY_FILE, loadIdentity, parseIdentity, saveIdentity, type Identity } from '../identity/index.ts'
@@ -12,13 +13,17 @@ export interface DaemonOptions {
   /** Multiaddrs with /p2p of peers to join. */
   readonly bootstrap: readonly string[]
   readonly noTrust: boolean
+  readonly leave: boolean
+  readonly stats: boolean
+  readonly tracing: boolean
 }
 
 const GO_STORES = ['pebble', 'badger3', 'badger', 'leveldb']
 
 /** Runs a peer until a signal. A second signal warns, a third ends the process at once. */
 export async function daemon(options: DaemonOptions, io: CommandIo, logger: Logger): Promise<void> {
-  const { folder, bootstrap } = options
+  const { folder } = options
+  const bootstrap = await step('parsing the bootstrap addresses', () => options.bootstrap.map(peerAddress))
   const stopped = Promise.withResolvers<void>()
   let signals = 0
   using _signals = io.onSignal(name => {
@@ -41,6 +46,7 @@ export async function daemon(options: DaemonOptions, io: CommandIo, logger: Logg
   const identity = await step('loading the identity', () => loadOrMoveIdentity(folder, service, io))
   await using _lock = await step('obtaining execution lock', () => lockFolder(folder, io.pid))
   sayWhatIsUnread(folder, service, logger)
+  for (const what of notThereYet(service, options)) logger.warn(`${what}; it is ignored`)
 
   await using peer = await step('starting cluster', () =>
     createClusterPeer(
@@ -51,7 +57,24 @@ export async function daemon(options: DaemonOptions, io: CommandIo, logger: Logg
     }),
   )
   sayWhereItIs(peer, logger)
+  const ready = peer.cluster.ready.then(
+    () => logger.info({ peername: config.cluster.peername }, '** IPFS Cluster is READY **'),
+    // Stopped before: that has been said.
+    () => undefined,
+  )
   await stopped.promise
+  await peer[Symbol.asyncDispose]()
+  await ready
+}
+
+/** @throws Error that names the address. */
+function peerAddress(text: string): string {
+  try {
+    if (hasPeerId(parseMultiaddr(text))) return text
+  } catch (cause) {
+    throw new Error(`${text} is no multiaddress`, { cause })
+  }
+  throw new Error(`${text} does not end in /p2p/<peer id>`)
 }
 
 type CrdtConfig = ReturnType<typeof toPeerConfig>['consensus']
@@ -77,6 +100,22 @@ async function loadOrMoveIdentity(
     `NOTICE: the identity in service.json was saved to ${join(folder, IDENTITY_FILE)}; remove it from service.json\n`,
   )
   return identity
+}
+
+/** What a Go peer would do with this configuration and these flags, and this version does not. */
+function notThereYet({ cluster, api, observations }: ServiceConfig, options: DaemonOptions): string[] {
+  const { metrics, tracing } = observations
+  const wanted: [boolean, string][] = [
+    [api.ipfsproxy !== undefined, 'api.ipfsproxy: this version has no IPFS proxy'],
+    [api.pinsvcapi !== undefined, 'api.pinsvcapi: this version has no pinning service API'],
+    [options.stats || metrics?.enable_stats === true, '--stats: this version has no metrics endpoint'],
+    [options.tracing || tracing?.enable_tracing === true, '--tracing: this version does not trace'],
+    [
+      options.leave || cluster.leave_on_shutdown,
+      'leave_on_shutdown: a CRDT cluster has no list of peers to leave, and the pinset stays',
+    ],
+  ]
+  return wanted.filter(([isWanted]) => isWanted).map(([, what]) => what)
 }
 
 function sayWhatIsUnread(folder: string, { datastore }: ServiceConfig, logger: Logger): void {

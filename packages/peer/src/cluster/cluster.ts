@@ -86,7 +86,6 @@ export function createCluster(components: ClusterComponents, config: ClusterConf
       config,
       scope,
     )
-    logger.info({ peer: self, peername: config.peername }, '** IPFS Cluster is READY **')
   })
   // Whoever awaits `ready` learns of the failure; nobody has to.
   ready.catch((error: unknown) =>

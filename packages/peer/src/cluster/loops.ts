@@ -10,7 +10,7 @@ import type { PeerMonitor } from '../monitor/index.ts'
 import type { PinTracker } from '../pintracker/index.ts'
 import { closestChecker } from './closest.ts'
 import type { Members } from './members.ts'
-import { formatPing, pingMetric, type PeerDescription } from './peer-view.ts'
+import { describePeer, formatPing, pingMetric, type PeerDescription } from './peer-view.ts'
 import type { Pinning } from './pinning.ts'
 import type { ClusterConfig } from './types.ts'
 
@@ -122,15 +122,28 @@ async function recoverAll({ tracker, logger }: LoopComponents, signal: AbortSign
  * Greets peers that have just become members: announces us, so that they need not wait for our next metrics, and once the delay has
  * passed connects our IPFS daemon with theirs.
  */
-function memberWatch({ members, monitor, self, clock, announce }: LoopComponents, config: ClusterConfig) {
+function memberWatch(
+  { members, monitor, ipfs, self, clock, announce }: LoopComponents,
+  config: ClusterConfig,
+) {
   const connectFrom = clock.monotonic() + config.connectSwarmsDelayMs
   let greeted: ReadonlySet<PeerId> = new Set([self])
   let connected: ReadonlySet<PeerId> = greeted
+  const daemonOf = (peer: PeerId) => describePeer(monitor, peer).ipfs
   return async (signal: AbortSignal) => {
     const present = new Set(monitor.members())
     if (!present.isSubsetOf(greeted)) await announce(signal)
     greeted = present
     if (config.connectSwarmsDelayMs === 0 || clock.monotonic() < connectFrom) return
+    const others = [...connected].filter(peer => peer !== self && present.has(peer))
+    if (others.length > 0) {
+      // Our daemon may have been restarted, and then knows nobody any more.
+      const swarm = await ipfs.swarmPeers({ signal }).catch(() => undefined)
+      signal.throwIfAborted()
+      // Not answering at all: there is nothing to connect.
+      if (swarm === undefined) return
+      if (!others.some(peer => swarm.includes(daemonOf(peer)))) connected = new Set([self])
+    }
     await members.connectSwarms([...present.difference(connected)], { signal })
     connected = present
   }
