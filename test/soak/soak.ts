@@ -23,7 +23,7 @@ interface Sample {
   readonly handles: Readonly<Record<string, number>>
 }
 
-process.env['NODE_OPTIONS'] = '--inspect=127.0.0.1:0 --expose-gc'
+process.env['NODE_OPTIONS'] = '--inspect=127.0.0.1:0'
 await using cluster = await startCluster(3)
 delete process.env['NODE_OPTIONS']
 const peers = cluster.peers
@@ -127,12 +127,22 @@ async function inspect(peer: TestPeer): Promise<Sample> {
       socket.addEventListener('open', resolve, { once: true })
       socket.addEventListener('error', reject, { once: true })
     })
-    const answer = new Promise<string>(resolve =>
-      socket.addEventListener('message', event => resolve(String(event.data)), { once: true }),
-    )
-    const expression = `gc(); JSON.stringify({ ...process.memoryUsage(), handles: Object.groupBy(process.getActiveResourcesInfo(), name => name) })`
-    socket.send(JSON.stringify({ id: 1, method: 'Runtime.evaluate', params: { expression } }))
-    const { result } = JSON.parse(await answer) as { result: { result: { value: string } } }
+    let lastId = 0
+    const call = async (method: string, params: object = {}) => {
+      const id = ++lastId
+      const { promise, resolve } = Promise.withResolvers<unknown>()
+      const onMessage = ({ data }: MessageEvent) => {
+        const answer = JSON.parse(String(data)) as { id?: number; result?: unknown }
+        if (answer.id === id) resolve(answer.result)
+      }
+      socket.addEventListener('message', onMessage)
+      socket.send(JSON.stringify({ id, method, params }))
+      return await promise
+    }
+    await call('HeapProfiler.collectGarbage')
+    const expression =
+      'JSON.stringify({ ...process.memoryUsage(), handles: Object.groupBy(process.getActiveResourcesInfo(), name => name) })'
+    const result = (await call('Runtime.evaluate', { expression })) as { result: { value: string } }
     const value = JSON.parse(result.result.value) as {
       heapUsed: number
       rss: number
