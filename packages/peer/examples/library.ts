@@ -53,12 +53,14 @@ async function* parts() {
   yield { path: 'hello.txt', kind: 'file' as const, content: text() }
 }
 
-for await (const { name, cid } of peer.cluster.add(parts(), DEFAULT_ADD_PARAMS)) {
-  if (cid === null) continue
-  console.log(`added ${name} as ${cid}`)
-  while ((await peer.cluster.status(cid)).peerMap[peer.id]?.status !== TRACKER_STATUS.pinned) {
-    await new Promise(done => setTimeout(done, 50))
-  }
-  const response = await fetch(`${peer.gatewayUrl}/ipfs/${cid}`)
-  console.log(`the gateway says: ${(await response.text()).trim()}`)
+// The last output is the root; it is pinned when the outputs have ended.
+const outputs = await Array.fromAsync(peer.cluster.add(parts(), DEFAULT_ADD_PARAMS))
+const root = outputs.at(-1)?.cid
+if (root === null || root === undefined) throw new Error('nothing was added')
+console.log(`added ${root}`)
+
+while ((await peer.cluster.status(root)).peerMap[peer.id]?.status !== TRACKER_STATUS.pinned) {
+  await new Promise(done => setTimeout(done, 50))
 }
+const response = await fetch(`${peer.gatewayUrl}/ipfs/${root}`)
+console.log(`the gateway says: ${(await response.text()).trim()}`)
