@@ -19,6 +19,8 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const CTL = join(ROOT, 'packages/ctl/bin/ipfs-cluster-ctl.mjs')
 const SHOW_EVERY_MS = 300
 const MEET_TIMEOUT_MS = 60_000
+/** How long the last table waits for what the peers say of their space. */
+const BYTES_WAIT_MS = 3_000
 /** Without any change in what is pinned for this long, `--once` gives up. */
 const STALL_TIMEOUT_MS = 120_000
 
@@ -202,6 +204,7 @@ async function replicate(
   const first = clients[0] as ClusterClient
   let pinned = -1
   let changedAt = performance.now()
+  let doneAt: number | undefined
   while (true) {
     const infos = await Promise.race([
       Promise.all(roots.map(({ cid }) => first.status({ cid }, { signal }))),
@@ -210,11 +213,17 @@ async function replicate(
     const copies = infos.map(
       info => statusesOf(info).filter(status => status === TRACKER_STATUS.pinned).length,
     )
+    const rows = await rowsOf(running, roots)
     display.show(
       `Replicating ${roots.length} root${roots.length === 1 ? '' : 's'}, ${replicas} copies each`,
-      await rowsOf(running, roots),
+      rows,
     )
-    if (copies.every(count => count >= replicas)) return
+    if (copies.every(count => count >= replicas)) {
+      doneAt ??= performance.now()
+      // Sizes come with the peers' next metrics: the last table should have them.
+      const late = rows.some(row => row.pinned > 0 && row.bytes === 0)
+      if (!late || performance.now() - doneAt > BYTES_WAIT_MS) return
+    }
     const total = copies.reduce((sum, count) => sum + count, 0)
     if (total !== pinned) changedAt = performance.now()
     pinned = total
