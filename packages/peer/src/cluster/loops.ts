@@ -3,7 +3,14 @@
  * lives, connects IPFS daemons, lets pins expire, retries what failed, and moves the pins of peers that died.
  */
 import type { Alert, PeerId } from '@ipfs-cluster/api'
-import { errorMessage, isAbortError, type Clock, type Logger, type TaskScope } from '@ipfs-cluster/base'
+import {
+  errorCode,
+  errorMessage,
+  isAbortError,
+  type Clock,
+  type Logger,
+  type TaskScope,
+} from '@ipfs-cluster/base'
 import type { Consensus } from '../consensus/index.ts'
 import type { IpfsConnector } from '../ipfsconn/index.ts'
 import type { PeerMonitor } from '../monitor/index.ts'
@@ -159,7 +166,10 @@ async function expirePins(
   for await (const pin of consensus.state.expired(now, { signal })) {
     if (!isOurs(pin.cid)) continue
     logger.info({ cid: pin.cid.toString(), name: pin.name }, 'unpinning an expired pin')
-    await pinning.unpin(pin.cid, { signal })
+    await pinning.unpin(pin.cid, { signal }).catch((error: unknown) => {
+      // Somebody else was first.
+      if (errorCode(error) !== 'PIN_NOT_FOUND') throw error
+    })
   }
 }
 
@@ -189,6 +199,7 @@ async function repinFrom(components: LoopComponents, alert: Alert, signal: Abort
     self,
     trustedMembers(monitor, consensus).filter(peer => peer !== dead),
   )
+  let tried = 0
   let moved = 0
   let failed = 0
   for await (const pin of consensus.state.list({ signal })) {
@@ -198,7 +209,7 @@ async function repinFrom(components: LoopComponents, alert: Alert, signal: Abort
       return
     }
     try {
-      if (await pinning.reallocate(pin, dead, { signal })) moved++
+      if (await pinning.reallocate(pin.cid, dead, { signal })) moved++
     } catch (error) {
       if (isAbortError(error)) signal.throwIfAborted()
       // The first says why; a thousand more of the same would hide it.
@@ -209,7 +220,7 @@ async function repinFrom(components: LoopComponents, alert: Alert, signal: Abort
         )
       }
     }
-    if ((moved + failed) % REPIN_PAUSE_EVERY === 0) await clock.sleep(REPIN_PAUSE_MS, { signal })
+    if (++tried % REPIN_PAUSE_EVERY === 0) await clock.sleep(REPIN_PAUSE_MS, { signal })
   }
   logger.info({ peer: dead, moved, failed }, 're-pinned what the dead peer kept')
 }

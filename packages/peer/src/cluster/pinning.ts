@@ -22,15 +22,14 @@ export interface PinningComponents {
 
 export interface Pinning {
   pin(cid: CID, pinOptions: PinOptions, options?: AbortOptions): Promise<Pin>
-  /** @param exclude peers that must not get it. */
-  pinObject(pin: Pin, options?: AbortOptions & { readonly exclude?: readonly PeerId[] }): Promise<Pin>
+  pinObject(pin: Pin, options?: AbortOptions): Promise<Pin>
   pinPath(path: string, pinOptions: PinOptions, options?: AbortOptions): Promise<Pin>
   unpin(cid: CID, options?: AbortOptions): Promise<Pin>
   unpinPath(path: string, options?: AbortOptions): Promise<Pin>
   pinGet(cid: CID): Promise<Pin>
   blockAllocate(pin: Pin): Promise<readonly PeerId[]>
-  /** New allocations for a pin that `gone` may keep no longer. Resolves with whether anything changed. */
-  reallocate(pin: Pin, gone: PeerId, options?: AbortOptions): Promise<boolean>
+  /** New allocations for a pin that `gone` keeps, if it still does and others have to. Resolves with whether anything changed. */
+  reallocate(cid: CID, gone: PeerId, options?: AbortOptions): Promise<boolean>
 }
 
 export function createPinning(components: PinningComponents, config: ClusterConfig): Pinning {
@@ -66,17 +65,17 @@ export function createPinning(components: PinningComponents, config: ClusterConf
     return true
   }
 
-  const pinObject: Pinning['pinObject'] = async (pin, { signal, exclude = [] } = {}) => {
+  const pinObject: Pinning['pinObject'] = async (pin, options = {}) => {
     checkWritable()
     if (pin.pinUpdate !== null && !pin.pinUpdate.equals(pin.cid))
-      return await update(pin.pinUpdate, pin, { signal })
+      return await update(pin.pinUpdate, pin, options)
     const existing = await state.get(pin.cid)
     const prepared = preparePin(pin, existing, config, clock.nowNs())
     const placed =
       prepared.type === 'meta-pin' || prepared.allocations.length > 0
         ? prepared
-        : { ...prepared, allocations: allocationsFor(prepared, existing, exclude) }
-    await consensus.logPin(placed, { signal })
+        : { ...prepared, allocations: allocationsFor(prepared, existing, []) }
+    await consensus.logPin(placed, options)
     onPin()
     return placed
   }
@@ -148,7 +147,10 @@ export function createPinning(components: PinningComponents, config: ClusterConf
       if (isPinEverywhere(prepared)) return monitor.latest('ping').map(metric => metric.peer)
       return allocationsFor(prepared, existing, [])
     },
-    async reallocate(pin, gone, options) {
+    async reallocate(cid, gone, options) {
+      // Read now: whoever lists the pinset sees it as it was when the listing began, and must not bring back what has left it since.
+      const pin = await state.get(cid)
+      if (pin === undefined || !pin.allocations.includes(gone)) return false
       const allocations = allocationsFor(pin, pin, [gone])
       const before = new Set(pin.allocations)
       if (allocations.length === before.size && allocations.every(peer => before.has(peer))) return false

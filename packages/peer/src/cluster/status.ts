@@ -86,9 +86,8 @@ export function createStatusQueries(components: StatusComponents, config: Cluste
     const asked = isPinEverywhere(pin) ? all : config.followerMode ? all : pin.allocations
     const answers = await Promise.all(
       asked.map(async peer => {
-        const deadline = anySignal(signal, clock.timeout(PEER_DEADLINE_MS))
         try {
-          return await network.rpc.call(peer, method, cid, { signal: deadline })
+          return await network.rpc.call(peer, method, cid, { signal })
         } catch (error) {
           signal?.throwIfAborted()
           if (isUnauthorized(error)) return undefined

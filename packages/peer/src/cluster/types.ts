@@ -39,12 +39,6 @@ export interface ClusterConfig {
   readonly informerTriggerInterval: number
 }
 
-/** A peer's answer, or why there is none. */
-export interface PeerFailure {
-  readonly peer: PeerId
-  readonly error: Error
-}
-
 /**
  * @throws ClusterError; codes with their HTTP status in `http/rest/errors.ts`: `PIN_NOT_FOUND` (404, text `pin is not part of the
  * pinset`), `FOLLOWER_MODE`, `NOT_ENOUGH_PEERS`, `BAD_REPLICATION_FACTOR`, `BAD_EXPIRY`, `PIN_TYPE_MISMATCH`, `PIN_MODE_MISMATCH`, … with
