@@ -5,9 +5,12 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   BAD_PARAMETER: 400,
   HTTP_BAD_UPLOAD: 400,
   PIN_NOT_FOUND: 404,
-  PIN_QUEUE_FULL: 429,
+  CRDT_QUEUE_FULL: 429,
   UNAUTHORIZED: 401,
 }
+
+/** Seconds after which a client that was told 429 should try again. */
+export const RETRY_AFTER_S = 1
 
 export function httpStatusOf(error: unknown): number {
   return STATUS_OF_CODE[errorCode(error) ?? ''] ?? 500

@@ -9,7 +9,7 @@ import { test } from 'node:test'
 import { newPin, type AddedOutput, type Pin } from '@ipfs-cluster/api'
 import { createClient } from '@ipfs-cluster/api/client'
 import { createNodeTransport } from '@ipfs-cluster/api/node'
-import { silentLogger, systemClock } from '@ipfs-cluster/base'
+import { CodedError, silentLogger, systemClock } from '@ipfs-cluster/base'
 import { CID } from 'multiformats/cid'
 import { ClusterError, type Cluster } from '../../cluster/index.ts'
 import { waitFor } from '@ipfs-cluster/testkit'
@@ -108,9 +108,12 @@ test('coded failures have their status, all others are 500', async () => {
     pinGet: () =>
       Promise.reject(new ClusterError('pin is not part of the pinset', { code: 'PIN_NOT_FOUND', cid: 'x' })),
     status: () => Promise.reject(new Error('it <broke>')),
+    pin: () => Promise.reject(new CodedError('200000 operations wait', { code: 'CRDT_QUEUE_FULL' })),
   }
   await withApi(cluster, async url => {
     assert.equal((await fetch(`${url}/allocations/${A}`)).status, 404)
+    const full = await fetch(`${url}/pins/${A}`, { method: 'POST' })
+    assert.deepEqual([full.status, full.headers.get('retry-after')], [429, '1'])
     const broken = await fetch(`${url}/pins/${A}`)
     assert.equal(broken.status, 500)
     assert.equal(await broken.text(), '{"code":500,"message":"it \\u003cbroke\\u003e"}\n')

@@ -11,7 +11,7 @@ import {
 import { CodedError, errorMessage, type AbortOptions, type Clock, type Logger } from '@ipfs-cluster/base'
 import type { Cluster } from '../../cluster/index.ts'
 import { createHttpServer, sendStream, StreamWriter, uploadParts } from '../common/index.ts'
-import { httpStatusOf } from './errors.ts'
+import { httpStatusOf, RETRY_AFTER_S } from './errors.ts'
 import { restHandlers } from './handlers.ts'
 import type { HttpApi, HttpApiConfig } from './types.ts'
 
@@ -192,6 +192,7 @@ function sendJson(response: ServerResponse, status: number, body: string): void 
 }
 
 function sendError(response: ServerResponse, status: number, message: string): void {
+  if (status === 429) response.setHeader('Retry-After', RETRY_AFTER_S)
   sendJson(response, status, errorBody(status, message))
 }
 
