@@ -1,4 +1,4 @@
-import { cidOfBytes, cidText } from '@ipfs-cluster/api'
+import { cidText } from '@ipfs-cluster/api'
 import {
   Limiter,
   prefixOps,
@@ -170,9 +170,4 @@ function waitingOf(counts: RowCounts): number {
     if (isWaiting(status as RowStatus)) waiting += count
   }
   return waiting
-}
-
-/** Binary CIDs as CIDs. */
-export function toCids(keys: readonly Uint8Array[]): CID[] {
-  return keys.map(cidOfBytes)
 }
