@@ -4,6 +4,7 @@
  */
 export { HttpError, type HttpFailure } from './errors.ts'
 export { formatRequestLog } from './request-log.ts'
+export { discardRest } from './discard-rest.ts'
 export { uploadParts } from './multipart.ts'
 export { createHttpServer, type HttpServer, type HttpServerConfig } from './server.ts'
 export { sendStream, StreamWriter } from './stream.ts'

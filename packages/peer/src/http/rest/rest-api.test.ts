@@ -308,3 +308,23 @@ test('an upload that is over leaves nothing listening to the server', async () =
     await waitFor(() => signals[0]?.aborted === true)
   })
 })
+
+test('an upload that is refused before it was read gets its answer, not a broken connection', async () => {
+  const cluster: Partial<Cluster> = {
+    // oxlint-disable-next-line require-yield
+    async *add(): AsyncGenerator<AddedOutput> {
+      throw new Error('refused')
+    },
+  }
+  await withApi(cluster, async url => {
+    for (const channels of [true, false]) {
+      for (let i = 0; i < 20; i++) {
+        const body = new FormData()
+        for (let n = 0; n < 8; n++) body.append('file', new Blob([new Uint8Array(64 * 1024)]), `f${n}`)
+        const response = await fetch(`${url}/add?stream-channels=${channels}`, { method: 'POST', body })
+        assert.equal(response.status, channels ? 200 : 500)
+        assert.match(await response.text(), channels ? /^$/ : /refused/)
+      }
+    }
+  })
+})

@@ -10,7 +10,7 @@ import {
 } from '@ipfs-cluster/api'
 import { CodedError, errorMessage, type AbortOptions, type Clock, type Logger } from '@ipfs-cluster/base'
 import type { Cluster } from '../../cluster/index.ts'
-import { createHttpServer, sendStream, StreamWriter, uploadParts } from '../common/index.ts'
+import { createHttpServer, discardRest, sendStream, StreamWriter, uploadParts } from '../common/index.ts'
 import { httpStatusOf, RETRY_AFTER_S } from './errors.ts'
 import { restHandlers } from './handlers.ts'
 import type { HttpApi, HttpApiConfig } from './types.ts'
@@ -30,6 +30,7 @@ interface Exchange {
   readonly request: IncomingMessage
   readonly response: ServerResponse
   readonly signal: AbortSignal
+  readonly clock: Clock
 }
 
 /**
@@ -70,7 +71,7 @@ export async function createRestApi(
       case 'route': {
         const params = match.params
         const search = new URLSearchParams(query)
-        await serveRoute({ name: match.name, request, response, signal }, handlers, {
+        await serveRoute({ name: match.name, request, response, signal, clock }, handlers, {
           params,
           query: search,
           nowNs: clock.nowNs(),
@@ -85,7 +86,7 @@ export async function createRestApi(
 }
 
 async function serveRoute(exchange: Exchange, handlers: RouteHandlers, bare: RouteRequest): Promise<void> {
-  const { name, request, response, signal } = exchange
+  const { name, request, response, signal, clock } = exchange
   const route = ROUTES[name]
   // The table guarantees that a handler takes what its own route decodes, and returns what its own codec writes.
   const handler = handlers[name] as (input: unknown, options: AbortOptions) => unknown
@@ -117,13 +118,14 @@ async function serveRoute(exchange: Exchange, handlers: RouteHandlers, bare: Rou
   } catch (error) {
     signal.throwIfAborted()
     if (response.headersSent) throw error
+    if (route.kind === 'add') await discardRest(request, clock)
     sendError(response, httpStatusOf(error), errorMessage(error))
     request.resume()
   }
 }
 
 async function serveAdd(
-  { request, response, signal }: Exchange,
+  { request, response, signal, clock }: Exchange,
   handler: (input: unknown, options: AbortOptions) => unknown,
   input: { readonly params: { readonly streamChannels: boolean } },
 ): Promise<void> {
@@ -135,6 +137,7 @@ async function serveAdd(
   if (!input.params.streamChannels) {
     const all: string[] = []
     for await (const output of outputs) all.push(toLine(output).trimEnd())
+    await discardRest(request, clock)
     sendJson(response, 200, all.length === 0 ? 'null\n' : `[${all.join(',')}]\n`)
     return
   }
@@ -149,10 +152,11 @@ async function serveAdd(
     for await (const output of outputs) await writer.write(toLine(output))
   } catch (error) {
     signal.throwIfAborted()
+    await discardRest(request, clock)
     await writer.end(error)
-    request.resume()
     return
   }
+  await discardRest(request, clock)
   await writer.endWithoutTrailer()
 }
 
