@@ -17,6 +17,10 @@ export function createAlertLog(logger: Logger): AlertLog {
   let alerts: readonly Alert[] = []
   return {
     raise(alert) {
+      logger.warn(
+        { peer: alert.peer, metric: alert.name },
+        `metric alert for ${alert.name}: peer ${alert.peer} has not renewed it in time`,
+      )
       alerts = [alert, ...alerts].slice(0, MAX_ALERTS)
       for (const handler of handlers) {
         try {

@@ -18,8 +18,9 @@ interface PeerSamples {
 /** Latest metrics by peer and name; bounded by the limits above. */
 export interface MetricTable {
   /** False when a limit refuses it. */
-  put(metric: Metric, now: bigint): boolean
-  get(name: string, peer: PeerId): Metric | undefined
+  put(metric: Metric): boolean
+  /** The latest of that peer, if it is live. */
+  get(name: string, peer: PeerId, now: bigint): Metric | undefined
   /** Live metrics of that name, sorted by the bytes of the peer id. */
   live(name: string, now: bigint): Metric[]
   names(): string[]
@@ -43,21 +44,24 @@ export function createMetricTable(): MetricTable {
   }
 
   return {
-    put(metric, now) {
+    put(metric) {
       if (metric.name.length > MAX_NAME_LENGTH || metric.value.length > MAX_VALUE_LENGTH) return false
       const samples = admit(metric.peer)?.samples
       if (samples === undefined) return false
       const previous = samples.get(metric.name)
       if (previous === undefined && samples.size >= MAX_NAMES_PER_PEER) return false
-      samples.set(metric.name, nextSample(previous, metric, now))
+      samples.set(metric.name, nextSample(previous, metric))
       return true
     },
-    get: (name, peer) => peers.get(peer)?.samples.get(name)?.metric,
+    get(name, peer, now) {
+      const sample = peers.get(peer)?.samples.get(name)
+      return sample !== undefined && isLive(sample, now) ? sample.metric : undefined
+    },
     live(name, now) {
       const out: Metric[] = []
       for (const { samples } of ordered) {
-        const metric = samples.get(name)?.metric
-        if (metric !== undefined && isLive(metric, now)) out.push(metric)
+        const sample = samples.get(name)
+        if (sample !== undefined && isLive(sample, now)) out.push(sample.metric)
       }
       return out
     },

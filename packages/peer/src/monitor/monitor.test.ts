@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { comparePeerIds, peerIdText, type Alert, type Metric, type PeerId } from '@ipfs-cluster/api'
-import { silentLogger, utf8, utf8Text } from '@ipfs-cluster/base'
+import { createMeter, silentLogger, utf8, utf8Text } from '@ipfs-cluster/base'
 import { createManualClock } from '@ipfs-cluster/testkit'
 import * as fc from 'fast-check'
 import type { PubsubMessage } from '../net/index.ts'
@@ -28,6 +28,7 @@ const codec: MetricCodec = {
 
 function setup() {
   const clock = createManualClock()
+  const meter = createMeter()
   const sent: Uint8Array[] = []
   const subscribers = new Set<(message: PubsubMessage) => void>()
   const topics = new Set<string>()
@@ -36,6 +37,7 @@ function setup() {
       selfId: self,
       clock,
       codec,
+      meter,
       logger: silentLogger,
       pubsub: {
         publish(topic, data) {
@@ -66,7 +68,7 @@ function setup() {
   })
   const hear = (peer: PeerId, fields: Partial<Metric> = {}) =>
     deliver(codec.encode(metric(peer, fields)), peer)
-  return { clock, monitor, sent, subscribers, topics, deliver, metric, hear }
+  return { clock, meter, monitor, sent, subscribers, topics, deliver, metric, hear }
 }
 
 test('keeps the latest live metric of each peer, sorted by the bytes of the peer id', async () => {
@@ -206,7 +208,7 @@ describe('limits', () => {
       hear(peerId(1), { expire: clock.nowNs() - 60_000_000_000n })
       await clock.advance(600_000)
     }
-    assert.equal(alerts, 1)
+    assert.equal(alerts, 0)
     assert.deepEqual(monitor.names(), ['ping'])
   })
 })
@@ -245,8 +247,8 @@ test('for any history there is exactly one alert between two signs of life', () 
             valid: event.valid,
             expire: now + BigInt(event.ttl),
           }
-          sample = nextSample(sample, metric, now)
-          if (isLive(metric, now)) alertsSinceLife = 0
+          sample = nextSample(sample, metric)
+          if (isLive(sample, now)) alertsSinceLife = 0
           continue
         }
         now += BigInt(event.wait)
@@ -254,8 +256,52 @@ test('for any history there is exactly one alert between two signs of life', () 
         sample = { ...sample, alerted: true }
         alertsSinceLife++
         assert.equal(alertsSinceLife, 1)
-        assert.equal(isLive(sample.metric, now), false)
+        assert.equal(isLive(sample, now), false)
       }
     }),
+  )
+})
+
+test('a peer whose clock is behind is alive while it announces itself, and no longer', async () => {
+  const { monitor, hear, clock } = setup()
+  await using _ = monitor
+  const behind = peerId(7)
+  const SKEW_NS = 60_000_000_000n
+  const announce = () => hear(behind, { expire: clock.nowNs() + 30_000_000_000n - SKEW_NS })
+  for (let round = 0; round < 3; round++) {
+    announce()
+    await clock.advance(15_000)
+  }
+  announce()
+  for (let round = 0; round < 5; round++) {
+    await clock.advance(14_999)
+    assert.deepEqual(monitor.members().length, 2)
+    await clock.advance(1)
+    announce()
+  }
+  assert.deepEqual(monitor.alerts(), [])
+  await clock.advance(30_001)
+  assert.deepEqual(monitor.members(), [self])
+  await clock.advance(15_000)
+  assert.deepEqual(
+    monitor.alerts().map(({ peer }) => peer),
+    [behind],
+  )
+})
+
+test('what is refused is counted', async () => {
+  const { monitor, deliver, metric, meter } = setup()
+  await using _ = monitor
+  deliver(codec.encode(metric(peerId(1))), peerId(2))
+  deliver(Uint8Array.of(1, 2, 3), peerId(2))
+  deliver(codec.encode(metric(peerId(1), { value: 'x'.repeat(20_000) })), peerId(1))
+  const samples = meter.collect().flatMap(({ samples }) => samples)
+  assert.deepEqual(
+    samples.map(({ labels, value }) => [labels['protocol'], labels['reason'], value]),
+    [
+      ['metrics', 'of_another_peer', 1],
+      ['metrics', 'malformed', 1],
+      ['metrics', 'too_many', 1],
+    ],
   )
 })

@@ -4,13 +4,15 @@ import {
   createTaskScope,
   errorMessage,
   hasPrefix,
+  refusalsOf,
+  silentMeter,
   utf8,
   type Clock,
   type Logger,
+  type Meter,
 } from '@ipfs-cluster/base'
 import type { Network, PubsubMessage } from '../net/index.ts'
 import { createAlertLog } from './alert-log.ts'
-import { isLive } from './expiry.ts'
 import { createMetricTable } from './metric-table.ts'
 import type { MonitorConfig, PeerMonitor } from './types.ts'
 
@@ -26,6 +28,7 @@ export interface MonitorComponents {
   readonly codec: MetricCodec
   readonly clock: Clock
   readonly logger: Logger
+  readonly meter?: Meter
 }
 
 const TOPIC = 'monitor.metrics'
@@ -38,16 +41,18 @@ const OLD_HEADER = Uint8Array.of(9, ...utf8('/msgpack\n'))
 
 /** Subscribes and starts to look for expired metrics. */
 export function createMonitor(
-  { selfId, pubsub, codec, clock, logger }: MonitorComponents,
+  { selfId, pubsub, codec, clock, logger, meter = silentMeter }: MonitorComponents,
   config: MonitorConfig,
 ): PeerMonitor {
   const table = createMetricTable()
+  const refusals = refusalsOf(meter, 'metrics')
   const alerts = createAlertLog(logger)
   const scope = createTaskScope(logger)
 
   const record = (metric: Metric) => {
     const now = clock.nowNs()
-    if (table.put({ ...metric, receivedAt: now }, now)) return
+    if (table.put({ ...metric, receivedAt: now })) return
+    refusals.count('too_many')
     logger.debug(
       { peer: metric.peer, metric: metric.name },
       'metric refused: too many peers or names, or too long',
@@ -59,12 +64,14 @@ export function createMonitor(
     try {
       metric = codec.decode(hasPrefix(data, OLD_HEADER) ? data.subarray(OLD_HEADER.length) : data)
     } catch (error) {
+      refusals.count('malformed')
       logger.debug({ from, error: errorMessage(error) }, 'metric cannot be read')
       return
     }
     // Nobody speaks for another peer: otherwise any member could keep a dead one alive.
-    if (metric.peer === from) record(metric)
-    else logger.debug({ from, peer: metric.peer }, 'metric of another peer than its author refused')
+    if (metric.peer === from) return record(metric)
+    refusals.count('of_another_peer')
+    logger.debug({ from, peer: metric.peer }, 'metric of another peer than its author refused')
   }
 
   const subscription = pubsub.subscribe(TOPIC, receive)
@@ -86,10 +93,7 @@ export function createMonitor(
     },
     record,
     latest: name => table.live(name, clock.nowNs()),
-    latestOf(name, peer) {
-      const metric = table.get(name, peer)
-      return metric !== undefined && isLive(metric, clock.nowNs()) ? metric : undefined
-    },
+    latestOf: (name, peer) => table.get(name, peer, clock.nowNs()),
     names: () => table.names(),
     members() {
       const alive = table.live(PING, clock.nowNs()).map(({ peer }) => peer)
