@@ -68,6 +68,18 @@ test('the clock never gives the same nanosecond twice', () => {
   }
 })
 
+test('the clock follows the system clock when that is set', t => {
+  const before = systemClock.nowNs()
+  const real = Date.now
+  const hour = 3_600_000
+  t.mock.method(Date, 'now', () => real() + hour)
+  const ahead = systemClock.nowNs() - before
+  assert.ok(ahead > BigInt(hour - 60_000) * 1_000_000n, `${ahead} ns ahead`)
+  t.mock.method(Date, 'now', () => real() - hour)
+  const back = before - systemClock.nowNs()
+  assert.ok(back > BigInt(hour - 60_000) * 1_000_000n, `${back} ns back`)
+})
+
 test('a channel holds the producer back, ends, fails and may be abandoned', async () => {
   const channel = new Channel<number>(2)
   assert.ok(await channel.push(1))

@@ -4,7 +4,7 @@ import type { AbortOptions } from './abort.ts'
 export interface Clock {
   /** Milliseconds since the Unix epoch. */
   now(): number
-  /** Nanoseconds since the Unix epoch, strictly increasing within a process. */
+  /** Nanoseconds since the Unix epoch, strictly increasing, unless the system's clock is set back by more than a second. */
   nowNs(): bigint
   /** Milliseconds from an arbitrary start, never going back: for measuring, not for dating. */
   monotonic(): number
@@ -15,14 +15,22 @@ export interface Clock {
 }
 
 let lastNs = 0n
+/** Milliseconds from the start of `performance.now()` to the epoch, as last seen. */
+let originMs = performance.timeOrigin
+
+/** The system's clock counts milliseconds; the rest is taken from the monotonic one, which does not learn when the former is set. */
+const ORIGIN_TOLERANCE_MS = 2
+const SET_BACK_NS = 1_000_000_000n
 
 /** The system's time. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   nowNs() {
-    const micros = BigInt(Math.round((performance.timeOrigin + performance.now()) * 1000))
-    const ns = micros * 1000n
-    lastNs = ns > lastNs ? ns : lastNs + 1n
+    const monotonic = performance.now()
+    const origin = Date.now() - monotonic
+    if (Math.abs(origin - originMs) > ORIGIN_TOLERANCE_MS) originMs = origin
+    const ns = BigInt(Math.round((originMs + monotonic) * 1000)) * 1000n
+    lastNs = ns > lastNs || lastNs - ns > SET_BACK_NS ? ns : lastNs + 1n
     return lastNs
   },
   monotonic: () => performance.now(),
