@@ -9,6 +9,7 @@ import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
 import { identity } from 'multiformats/hashes/identity'
 import { startCluster, type TestPeer } from '../e2e/cluster.ts'
+import { inspectProcess } from './inspect.ts'
 
 const minutes = Number(process.argv[2] ?? '10')
 const SAMPLE_EVERY_MS = 30_000
@@ -16,12 +17,6 @@ const SAMPLE_EVERY_MS = 30_000
 const KEPT = 300
 const PAUSE_MS = 20
 const GC_EVERY = 2_000
-
-interface Sample {
-  readonly heapUsed: number
-  readonly rss: number
-  readonly handles: Readonly<Record<string, number>>
-}
 
 process.env['NODE_OPTIONS'] = '--inspect=127.0.0.1:0'
 await using cluster = await startCluster(3)
@@ -108,52 +103,12 @@ for (const peer of peers) {
 async function report(): Promise<void> {
   console.log(`${new Date().toISOString()} adds ${adds} pins ${pins} unpins ${unpins} failures ${failures}`)
   for (const peer of peers) {
-    const { heapUsed, rss, handles } = await inspect(peer)
+    const { heapUsed, rss, handles } = await inspectProcess(peer.process.stderr)
     const descriptors = (await readdir(`/proc/${peer.process.pid}/fd`)).length
     const counted = Object.entries(handles).map(([name, count]) => `${name} ${count}`)
     console.log(
       `  ${peer.name}: heap ${mb(heapUsed)} MB, resident ${mb(rss)} MB, descriptors ${descriptors}, ${counted.join(', ')}`,
     )
-  }
-}
-
-/** Asks the process itself, after a full garbage collection, through its inspector. */
-async function inspect(peer: TestPeer): Promise<Sample> {
-  const url = /ws:\/\/\S+/.exec(peer.process.stderr)?.[0]
-  if (url === undefined) throw new Error(`${peer.name} has no inspector`)
-  const socket = new WebSocket(url)
-  try {
-    await new Promise((resolve, reject) => {
-      socket.addEventListener('open', resolve, { once: true })
-      socket.addEventListener('error', reject, { once: true })
-    })
-    let lastId = 0
-    const call = async (method: string, params: object = {}) => {
-      const id = ++lastId
-      const { promise, resolve } = Promise.withResolvers<unknown>()
-      const onMessage = ({ data }: MessageEvent) => {
-        const answer = JSON.parse(String(data)) as { id?: number; result?: unknown }
-        if (answer.id === id) resolve(answer.result)
-      }
-      socket.addEventListener('message', onMessage)
-      socket.send(JSON.stringify({ id, method, params }))
-      return await promise
-    }
-    await call('HeapProfiler.collectGarbage')
-    const expression =
-      'JSON.stringify({ ...process.memoryUsage(), handles: Object.groupBy(process.getActiveResourcesInfo(), name => name) })'
-    const result = (await call('Runtime.evaluate', { expression })) as { result: { value: string } }
-    const value = JSON.parse(result.result.value) as {
-      heapUsed: number
-      rss: number
-      handles: Record<string, string[]>
-    }
-    const handles = Object.fromEntries(
-      Object.entries(value.handles).map(([name, list]) => [name, list.length]),
-    )
-    return { heapUsed: value.heapUsed, rss: value.rss, handles }
-  } finally {
-    socket.close()
   }
 }
 
