@@ -5,14 +5,18 @@ import {
   type Logger,
   type Random,
   raceSignal,
+  type Counter,
+  type Refusals,
   type TaskScope,
 } from '@ipfs-cluster/base'
 import type { CID } from 'multiformats/cid'
+import { AnnouncementBudget } from './announcement-budget.ts'
 import { decodeBroadcast, encodeBroadcast } from './delta.ts'
 import { InvalidNodeError } from './errors.ts'
 import { sortedHeads, type Heads } from './heads.ts'
 import { BROADCAST_TIMEOUT_MS, GREETING_DELAY_MS, MAX_BROADCAST_HEADS, MAX_SEEN_HEADS } from './limits.ts'
 import { linkOf, type NodeId } from './node.ts'
+import { Settler } from './settler.ts'
 import type { CrdtBroadcast, CrdtConfig, CrdtMessage } from './types.ts'
 
 export interface BroadcasterComponents {
@@ -22,7 +26,10 @@ export interface BroadcasterComponents {
   readonly logger: Logger
   readonly scope: TaskScope
   readonly heads: () => Heads
-  readonly onHead: (head: CID, providers: readonly string[]) => void
+  readonly onHeads: (heads: readonly CID[], providers: readonly string[]) => void
+  readonly refusals: Refusals
+  /** Counts messages with the label `direction`, `sent` or `received`. */
+  readonly messages: Counter
 }
 
 /** Announces our heads and takes the announcements of others (reference wire.md 3.6, 3.9). */
@@ -36,6 +43,8 @@ export class Broadcaster {
   #sending: Promise<void> | undefined
   #greeting = false
   #subscription: Disposable | undefined
+  readonly #budget: AnnouncementBudget
+  readonly #settler: Settler
   sent = 0
   received = 0
   refused = 0
@@ -43,6 +52,8 @@ export class Broadcaster {
   constructor(components: BroadcasterComponents, config: Pick<CrdtConfig, 'rebroadcastIntervalMs'>) {
     this.#components = components
     this.#config = config
+    this.#budget = new AnnouncementBudget(components.clock)
+    this.#settler = new Settler({ ...components, announce: signal => this.#sendAll(signal) })
   }
 
   start(): void {
@@ -75,6 +86,7 @@ export class Broadcaster {
       const heads = this.#components.heads()
       const current = gathered.filter(cid => heads.has(linkOf(cid)?.id ?? ''))
       await this.#send(current.length > 0 ? current : gathered.slice(-1))
+      this.#settler.message([])
     }
   }
 
@@ -85,13 +97,17 @@ export class Broadcaster {
   #greet(): void {
     if (this.#greeting) return
     this.#greeting = true
-    const { clock, random, heads, scope } = this.#components
+    const { clock, random, scope } = this.#components
     scope.run('crdt greeting', async signal => {
       await clock.sleep(GREETING_DELAY_MS * (0.5 + random.float()), { signal })
       this.#greeting = false
-      const all = sortedHeads(heads()).map(({ cid }) => cid)
-      if (all.length > 0) await this.#send(all.slice(0, MAX_BROADCAST_HEADS), signal)
+      await this.#sendAll(signal)
     })
+  }
+
+  async #sendAll(signal: AbortSignal): Promise<void> {
+    const all = sortedHeads(this.#components.heads()).map(({ cid }) => cid)
+    if (all.length > 0) await this.#send(all.slice(0, MAX_BROADCAST_HEADS), signal)
   }
 
   async #rebroadcastForever(signal: AbortSignal): Promise<void> {
@@ -116,6 +132,7 @@ export class Broadcaster {
       const options = deadline === undefined ? {} : { signal: deadline }
       await raceSignal(broadcast.publish(encodeBroadcast(heads), options), deadline)
       this.sent++
+      this.#components.messages.add({ direction: 'sent' })
     } catch (err) {
       if (signal?.aborted === true) return
       // What is lost here is announced again by the rebroadcast.
@@ -125,22 +142,35 @@ export class Broadcaster {
 
   #receive({ data, from, forwarder }: CrdtMessage): void {
     this.received++
+    this.#components.messages.add({ direction: 'received' })
+    const isOurs = forwarder === undefined
+    if (!isOurs && !this.#budget.take(from, data.length)) {
+      this.#refuse(from, data, 'announced_too_much', 'too much in a short time')
+      return
+    }
     let heads: readonly CID[]
     try {
       heads = decodeBroadcast(data)
     } catch (error) {
       if (!(error instanceof InvalidNodeError)) throw error
-      this.refused++
-      this.#components.logger.debug({ from, bytes: data.length }, `announcement refused: ${error.message}`)
+      this.#refuse(from, data, 'malformed_announcement', error.message)
       return
     }
-    const providers = forwarder === undefined ? [from] : [from, forwarder]
     const known = this.#components.heads()
+    if (!isOurs) this.#settler.message(heads)
+    const news: CID[] = []
     for (const head of heads) {
       const id = linkOf(head)?.id
-      const isOurs = forwarder === undefined
       if (id !== undefined && !isOurs && this.#seen.size < MAX_SEEN_HEADS) this.#seen.add(id)
-      if (id === undefined || !known.has(id)) this.#components.onHead(head, providers)
+      if (id === undefined || !known.has(id)) news.push(head)
     }
+    if (news.length > 0) this.#components.onHeads(news, isOurs ? [from] : [from, forwarder])
+  }
+
+  #refuse(from: string, data: Uint8Array, reason: string, why: string): void {
+    const { refusals, logger } = this.#components
+    this.refused++
+    refusals.count(reason)
+    logger.debug({ from, bytes: data.length }, `announcement refused: ${why}`)
   }
 }

@@ -1,6 +1,7 @@
 /** Turns operations into deltas: pure. */
 import { EMPTY_BYTES } from '@ipfs-cluster/base'
 import { elementSize, type Delta, type DeltaElement } from './delta.ts'
+import { MAX_PRIORITY } from './limits.ts'
 import { blockIdText } from './node.ts'
 import { decodeRow } from './row.ts'
 import type { CrdtOp } from './types.ts'
@@ -32,13 +33,15 @@ export interface DeltaLimits {
 
 /**
  * The deltas that bring about `effects`, each within the limits unless a single entry is larger; priorities count up from `height`. None when
- * there is nothing to do. Tombstones name every live element in `rows`, which holds the row of every key of `effects`.
+ * there is nothing to do. Tombstones name every live element in `rows`, which holds the row of every key of `effects`, and of `elsewhere`: the nodes
+ * whose elements have rows of their own, for keys that `isRemoved`.
  */
 export function planDeltas(
   effects: ReadonlyMap<string, KeyEffect>,
   rows: ReadonlyMap<string, Uint8Array | undefined>,
   height: number,
   limits: DeltaLimits,
+  elsewhere: ReadonlyMap<string, readonly Uint8Array[]> = new Map(),
 ): Delta[] {
   const deltas: Delta[] = []
   let elements: DeltaElement[] = []
@@ -46,7 +49,7 @@ export function planDeltas(
   let size = 0
   const cut = () => {
     if (elements.length + tombstones.length > 0) {
-      deltas.push({ elements, tombstones, priority: height + deltas.length })
+      deltas.push({ elements, tombstones, priority: Math.min(height + deltas.length, MAX_PRIORITY) })
     }
     elements = []
     tombstones = []
@@ -60,9 +63,11 @@ export function planDeltas(
     size += bytes
   }
   cut()
-  for (const [key, { remove, value }] of effects) {
-    if (remove) {
-      for (const id of liveIds(rows.get(key))) add('tombstones', { key, id, value: EMPTY_BYTES })
+  for (const [key, effect] of effects) {
+    const { value } = effect
+    if (isRemoved(effect, height + deltas.length)) {
+      for (const id of liveIds(rows.get(key), elsewhere.get(key)))
+        add('tombstones', { key, id, value: EMPTY_BYTES })
     }
     if (value !== undefined) add('elements', { key, id: '', value })
   }
@@ -70,13 +75,20 @@ export function planDeltas(
   return deltas
 }
 
+/**
+ * Whether what the key has is to be deleted by a node at `height`. At `MAX_PRIORITY` a put cannot be higher than what is there, so it takes its place by
+ * deleting it.
+ */
+export function isRemoved({ remove }: KeyEffect, height: number): boolean {
+  return remove || height >= MAX_PRIORITY
+}
+
 /** Bytes of the priority field at most. */
 const PRIORITY_BYTES = 11
 
 /** Ids of the live elements in a row, in the order of Go's datastore. */
-function liveIds(row: Uint8Array | undefined): string[] {
+function liveIds(row: Uint8Array | undefined, elsewhere: readonly Uint8Array[] = []): string[] {
   if (row === undefined) return []
-  return decodeRow(row)
-    .live.map(({ block }) => blockIdText(block))
-    .sort()
+  const blocks = [...decodeRow(row).live.map(({ block }) => block), ...elsewhere]
+  return blocks.map(blockIdText).sort()
 }

@@ -6,7 +6,7 @@ import { decodeBroadcast, encodeBroadcast } from './delta.ts'
 import { CrdtError } from './errors.ts'
 import { MAX_FRONTIER_IN_MEMORY } from './limits.ts'
 import { createNode, decodeNode, linkOf } from './node.ts'
-import { settle, TestNetwork, until } from './test-support.ts'
+import { nodeOf, settle, TestNetwork, until } from './test-support.ts'
 import type { Crdt, CrdtChange, CrdtOp } from './types.ts'
 
 const put = (key: string, value: string): CrdtOp => ({ type: 'put', key, value: utf8(value) })
@@ -251,7 +251,7 @@ test('invalid nodes are refused once and for all, over a restart too', async () 
   const network = new TestNetwork()
   const a = await network.add()
   const b = await network.add()
-  const bad = createNode({ elements: [], tombstones: [], priority: 2 ** 50 }, [])
+  const bad = nodeOf(Uint8Array.of(0x0a, 0x7f))
   const good = createNode(
     { elements: [{ key: '/good', id: '', value: utf8('1') }], tombstones: [], priority: 2 },
     [bad],

@@ -4,7 +4,10 @@ import {
   compareBytes,
   createTaskScope,
   type Logger,
+  type Meter,
   type Random,
+  refusalsOf,
+  silentMeter,
   type Store,
   type StoreRange,
   utf8,
@@ -35,6 +38,8 @@ export interface CrdtComponents {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
+  /** @default none */
+  readonly meter?: Meter | undefined
   readonly projection?: CrdtProjection | undefined
   /** Told of the changes of a batch once it is written. Must not throw. */
   readonly onChanges?: ((changes: readonly CrdtChange[]) => void) | undefined
@@ -55,8 +60,23 @@ export const defaultCrdtConfig: CrdtConfig = {
  * @throws StoreError when the store cannot be read or written, CrdtError `CRDT_STORE_CORRUPT`.
  */
 export async function createCrdt(components: CrdtComponents, config: CrdtConfig): Promise<Crdt> {
-  const { store, blocks, broadcast, clock, random, logger, projection, onChanges } = components
-  const ledger = await Ledger.open({ store, blocks, projection, onChanges })
+  const {
+    store,
+    blocks,
+    broadcast,
+    clock,
+    random,
+    logger,
+    projection,
+    onChanges,
+    meter = silentMeter,
+  } = components
+  const refusals = refusalsOf(meter, 'crdt')
+  const merged = meter.counter(
+    'ipfscluster_crdt_nodes_merged_total',
+    'Nodes of the CRDT merged, our own included',
+  )
+  const ledger = await Ledger.open({ store, blocks, projection, onChanges, merged })
   const wal = await Wal.open(store)
   const scope = createTaskScope(logger)
   const merger = new Merger({
@@ -64,7 +84,13 @@ export async function createCrdt(components: CrdtComponents, config: CrdtConfig)
     clock,
     logger,
     scope,
-    onMerged: (nodes, applied) => walker.merged(nodes, applied.missing),
+    onMerged: (nodes, { missing, tooMany }) => {
+      for (const { cid } of tooMany) {
+        refusals.count('too_many_heads')
+        logger.debug({ cid }, 'node refused: too many heads')
+      }
+      walker.merged(nodes, missing)
+    },
   })
   const walker = new Walker(
     {
@@ -73,9 +99,10 @@ export async function createCrdt(components: CrdtComponents, config: CrdtConfig)
       random,
       logger,
       scope,
+      refusals,
       statuses: links => ledger.statuses(links),
       wanted: (after, limit) => ledger.wanted(after, limit),
-      merge: node => merger.add(node),
+      merger,
       refuse: link => ledger.exclusive(() => ledger.refuse(link), { signal: scope.signal }),
     },
     config,
@@ -88,7 +115,9 @@ export async function createCrdt(components: CrdtComponents, config: CrdtConfig)
       logger,
       scope,
       heads: () => ledger.heads,
-      onHead: (head, providers) => walker.announce(head, providers),
+      onHeads: (heads, providers) => walker.announce(heads, providers),
+      refusals,
+      messages: meter.counter('ipfscluster_crdt_broadcasts_total', 'Announcements of heads, by direction'),
     },
     config,
   )
@@ -99,6 +128,10 @@ export async function createCrdt(components: CrdtComponents, config: CrdtConfig)
   await publisher.replay()
   broadcaster.start()
   walker.start()
+  const gauge = meter.gauge.bind(meter)
+  gauge('ipfscluster_crdt_heads', 'Heads of the CRDT', () => ledger.heads.size)
+  gauge('ipfscluster_crdt_frontier', 'Nodes known to be missing', () => ledger.frontier + walker.unlinked)
+  gauge('ipfscluster_crdt_ops_queued', 'Acknowledged operations in no node yet', () => wal.size)
   let closing: Promise<void> | undefined
   const close = async () => {
     await publisher.close()

@@ -6,7 +6,7 @@ import * as fc from 'fast-check'
 import { CID } from 'multiformats/cid'
 import { cleanKey, decodeBroadcast, decodeDelta, encodeBroadcast, encodeDelta, type Delta } from './delta.ts'
 import { InvalidNodeError } from './errors.ts'
-import { MAX_BROADCAST_BYTES, MAX_NODE_BYTES } from './limits.ts'
+import { MAX_BROADCAST_BYTES, MAX_NODE_BYTES, MAX_NODE_ELEMENTS, MAX_PRIORITY } from './limits.ts'
 import { blockIdText, createNode, decodeNode, linkOf, parseBlockId, type NodeLink } from './node.ts'
 
 interface Vector {
@@ -158,13 +158,22 @@ test('announcements of old peers: a bare CIDv0 counts, a bare CIDv1, an empty he
 })
 
 test('nodes beyond a limit are refused', () => {
-  const absurd = encodeDelta({ elements: [], tombstones: [], priority: 2 ** 60 })
-  assert.throws(() => decodeDelta(absurd), InvalidNodeError)
+  const one = utf8('\u0012\u0000')
+  const many = concatBytes(Array.from({ length: MAX_NODE_ELEMENTS }, () => one))
+  assert.equal(decodeDelta(many).tombstones.length, MAX_NODE_ELEMENTS)
+  assert.throws(() => decodeDelta(concatBytes([many, one])), InvalidNodeError)
   const { cid } = createNode({ elements: [], tombstones: [], priority: 1 }, [])
   const name = linkOf(cid) ?? assert.fail()
   assert.throws(() => decodeNode(name, new Uint8Array(MAX_NODE_BYTES + 1)), InvalidNodeError)
   assert.throws(() => decodeNode(name, utf8('not a node')), InvalidNodeError)
   assert.throws(() => decodeNode(name, EMPTY_BYTES), InvalidNodeError)
+})
+
+test('a height above the limit counts as the limit', () => {
+  for (const priority of [MAX_PRIORITY, MAX_PRIORITY + 1, 2 ** 63]) {
+    const delta = decodeDelta(encodeDelta({ elements: [], tombstones: [], priority }))
+    assert.equal(delta.priority, MAX_PRIORITY)
+  }
 })
 
 test('keys take the form of Go datastore keys', () => {

@@ -2,7 +2,13 @@
 import { EMPTY_BYTES } from '@ipfs-cluster/base'
 import { CID } from 'multiformats/cid'
 import { InvalidNodeError } from './errors.ts'
-import { MAX_BROADCAST_BYTES, MAX_BROADCAST_HEADS, MAX_NODE_BYTES, MAX_PRIORITY } from './limits.ts'
+import {
+  MAX_BROADCAST_BYTES,
+  MAX_BROADCAST_HEADS,
+  MAX_NODE_BYTES,
+  MAX_NODE_ELEMENTS,
+  MAX_PRIORITY,
+} from './limits.ts'
 import {
   fieldSize,
   ProtoReader,
@@ -24,7 +30,7 @@ export interface DeltaElement {
 export interface Delta {
   readonly elements: readonly DeltaElement[]
   readonly tombstones: readonly DeltaElement[]
-  /** Height of the node; 1 for one without links. */
+  /** Height of the node; 1 for one without links. At most `MAX_PRIORITY`. */
   readonly priority: number
 }
 
@@ -60,10 +66,13 @@ function writeElement(writer: ProtoWriter, field: number, element: DeltaElement)
 /**
  * Reads a delta; values are views of `bytes`, keys are cleaned as Go's datastore keys are. Unknown fields are passed over.
  *
- * @throws InvalidNodeError when it cannot be read, is beyond `MAX_NODE_BYTES` or has a priority beyond `MAX_PRIORITY`.
+ * A priority above `MAX_PRIORITY` counts as `MAX_PRIORITY`. To refuse it would be worse: Go has no limit and writes on top of whatever height it
+ * sees, so one node that lies would have all later nodes of Go peers refused.
+ *
+ * @throws InvalidNodeError when it cannot be read, or is beyond `MAX_NODE_BYTES` or `MAX_NODE_ELEMENTS`.
  */
 export function decodeDelta(bytes: Uint8Array): Delta {
-  if (bytes.length > MAX_NODE_BYTES) throw new InvalidNodeError(`delta of ${bytes.length} bytes`)
+  if (bytes.length > MAX_NODE_BYTES) throw new InvalidNodeError(`delta of ${bytes.length} bytes`, 'too_large')
   const elements: DeltaElement[] = []
   const tombstones: DeltaElement[] = []
   let priority = 0
@@ -78,9 +87,11 @@ export function decodeDelta(bytes: Uint8Array): Delta {
     } else {
       reader.skip()
     }
+    if (elements.length + tombstones.length > MAX_NODE_ELEMENTS) {
+      throw new InvalidNodeError(`delta with more than ${MAX_NODE_ELEMENTS} elements`, 'too_many_elements')
+    }
   }
-  if (priority > MAX_PRIORITY) throw new InvalidNodeError(`priority ${priority}`)
-  return { elements, tombstones, priority }
+  return { elements, tombstones, priority: Math.min(priority, MAX_PRIORITY) }
 }
 
 /** The form of Go's `datastore.NewKey`: one leading slash, no empty, `.` or `..` parts. */
@@ -111,7 +122,8 @@ export function encodeBroadcast(heads: readonly CID[]): Uint8Array {
  * @throws InvalidNodeError
  */
 export function decodeBroadcast(bytes: Uint8Array): readonly CID[] {
-  if (bytes.length > MAX_BROADCAST_BYTES) throw new InvalidNodeError(`broadcast of ${bytes.length} bytes`)
+  if (bytes.length > MAX_BROADCAST_BYTES)
+    throw new InvalidNodeError(`broadcast of ${bytes.length} bytes`, 'too_large')
   const heads: CID[] = []
   const unknown: number[] = []
   const reader = new ProtoReader(bytes)
@@ -120,7 +132,8 @@ export function decodeBroadcast(bytes: Uint8Array): readonly CID[] {
     if (!reader.next()) break
     if (reader.wireType === WIRE_BYTES && reader.field === BROADCAST_HEADS) {
       heads.push(decodeHead(reader.view()))
-      if (heads.length > MAX_BROADCAST_HEADS) throw new InvalidNodeError('broadcast with too many heads')
+      if (heads.length > MAX_BROADCAST_HEADS)
+        throw new InvalidNodeError('broadcast with too many heads', 'too_many_heads')
     } else {
       reader.skip()
       unknown.push(...bytes.subarray(start, Math.min(reader.position, start + MAX_LEGACY_CID_BYTES)))
@@ -150,7 +163,7 @@ function decodeCid(bytes: Uint8Array): CID {
     // A copy: the CID outlives the message.
     return CID.decode(bytes.slice())
   } catch (cause) {
-    throw new InvalidNodeError('broadcast with something that is no CID', { cause })
+    throw new InvalidNodeError('broadcast with something that is no CID', 'malformed', { cause })
   }
 }
 

@@ -5,6 +5,8 @@
  * |---|---|
  * | `k` + key (UTF-8) | the key's elements and tombstones (`row.ts`) |
  * | `b` + digest | a DAG node's bytes |
+ * | `s` + sha2-256 of a key + digest | part of a key's elements and tombstones, when there are many (`spill.ts`) |
+ * | `o` + sha2-256 of a key + precedence + digest | the same elements in order of precedence |
  * | `n` + digest | the node is merged: height varint, size varint |
  * | `h` + digest | the node is a head: height varint |
  * | `f` + digest | a merged node links to this one, which is not merged: `0` wanted, `1` refused as invalid |
@@ -28,6 +30,8 @@ export const PREFIX = {
   head: prefixOf('h'),
   frontier: prefixOf('f'),
   wal: prefixOf('w'),
+  spilled: prefixOf('s'),
+  order: prefixOf('o'),
 } as const
 
 export const WANTED: Uint8Array = Uint8Array.of(0)

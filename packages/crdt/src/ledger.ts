@@ -1,6 +1,7 @@
 import {
   Limiter,
   prefixRange,
+  type Counter,
   utf8Text,
   type AbortOptions,
   type Store,
@@ -8,7 +9,7 @@ import {
   type StoreRange,
 } from '@ipfs-cluster/base'
 import type { CID } from 'multiformats/cid'
-import { advanceHeads, type HeadChanges, type Heads } from './heads.ts'
+import { advanceHeads, withinLimit, type HeadChanges, type Heads } from './heads.ts'
 import {
   decodeNumbers,
   digestRow,
@@ -20,9 +21,10 @@ import {
   REFUSED,
   WANTED,
 } from './layout.ts'
-import { mergeNodes, touchedKeys } from './merge.ts'
+import { MAX_HEADS } from './limits.ts'
 import { digestOf, linkOfDigest, type CrdtNode, type NodeId, type NodeLink } from './node.ts'
-import { rowValue } from './row.ts'
+import { decodeRow, isSpilled, rowValue } from './row.ts'
+import { liveElsewhere, planMerge, readRows, type KeyRows } from './spill.ts'
 import type { CrdtBlocks, CrdtChange, CrdtProjection } from './types.ts'
 
 export interface LedgerComponents {
@@ -30,17 +32,19 @@ export interface LedgerComponents {
   readonly blocks: Pick<CrdtBlocks, 'notify'>
   readonly projection?: CrdtProjection | undefined
   readonly onChanges?: ((changes: readonly CrdtChange[]) => void) | undefined
+  /** Counts merged nodes. */
+  readonly merged: Counter
 }
 
 /** What the store knows of a node: merged, linked to by a merged node (wanted or refused), or nothing. */
 export type NodeStatus = 'known' | 'wanted' | 'refused' | 'unknown'
 
-export type KeyRows = ReadonlyMap<string, Uint8Array | undefined>
-
 export interface Applied {
   readonly merged: readonly CrdtNode[]
   /** Nodes that the merged ones link to and that are still missing. */
   readonly missing: readonly NodeLink[]
+  /** Nodes not merged because there are `MAX_HEADS` heads and they would be one more. */
+  readonly tooMany: readonly CrdtNode[]
 }
 
 /**
@@ -109,8 +113,18 @@ export class Ledger {
   }
 
   async rows(keys: readonly string[]): Promise<KeyRows> {
-    const rows = await this.#store.getMany(keys.map(keyRow))
-    return new Map(keys.map((key, i) => [key, rows[i]]))
+    return await readRows(this.#store, keys)
+  }
+
+  /** Nodes whose elements of `keys` are live and in no row of `rows`. */
+  async liveElsewhere(keys: readonly string[], rows: KeyRows): Promise<Map<string, Uint8Array[]>> {
+    const found = new Map<string, Uint8Array[]>()
+    for (const key of keys) {
+      const row = rows.get(key)
+      if (isSpilled(row) && decodeRow(row).elsewhere !== 0)
+        found.set(key, await liveElsewhere(this.#store, key))
+    }
+    return found
   }
 
   /** Live entries of one consistent state, in key order; `range.limit` is not applied. */
@@ -209,44 +223,59 @@ export class Ledger {
     options: { readonly rows?: KeyRows; readonly extra?: readonly StoreOp[] } = {},
   ): Promise<Applied> {
     const distinct = new Map(nodes.map(node => [node.id, node]))
-    const links = new Map(nodes.flatMap(node => node.links).map(link => [link.id, link]))
-    const outside = [...links.values()].filter(({ id }) => !distinct.has(id) && !this.#heads.has(id))
-    const asked: NodeLink[] = [...distinct.values(), ...outside]
+    const links = new Map<NodeId, NodeLink>()
+    for (const node of nodes) for (const link of node.links) links.set(link.id, link)
+    const isOutside = ({ id }: NodeLink) => !distinct.has(id) && !this.#heads.has(id)
+    const asked: NodeLink[] = [...distinct.values(), ...[...links.values()].filter(isOutside)]
     const statuses = await this.statuses(asked)
     const status = new Map(asked.map(({ id }, i) => [id, statuses[i]]))
-    const fresh = [...distinct.values()].filter(({ id }) => status.get(id) !== 'known')
+    const { kept: fresh, tooMany } = withinLimit(
+      this.#heads,
+      [...distinct.values()].filter(({ id }) => status.get(id) !== 'known'),
+      id => isLinked(status.get(id)),
+      MAX_HEADS,
+    )
     const { extra = [] } = options
     if (fresh.length === 0) {
       if (extra.length > 0) await this.write(extra)
-      return { merged: [], missing: [] }
+      return { merged: [], missing: [], tooMany }
     }
-    const rows = options.rows ?? (await this.rows([...touchedKeys(fresh)]))
-    const ops = await this.#plan(fresh, rows, outside, status)
+    const needed =
+      tooMany.length === 0 ? links : new Map(fresh.flatMap(node => node.links).map(link => [link.id, link]))
+    const keptIds = tooMany.length === 0 ? distinct : new Map(fresh.map(node => [node.id, node]))
+    const outside = [...needed.values()].filter(({ id }) => !keptIds.has(id) && !this.#heads.has(id))
+    const ops = await this.#plan(fresh, options.rows, outside, status)
     await this.#store.batch([...ops.ops, ...extra], { sync: true })
     this.#heads = ops.heads
     this.#frontier += ops.frontier
     this.#merged += fresh.length
+    this.#components.merged.add({}, fresh.length)
     this.#components.blocks.notify(fresh)
     if (ops.changes.length > 0) this.#components.onChanges?.(ops.changes)
     const missing = outside.filter(({ id }) => status.get(id) === 'unknown' || status.get(id) === 'wanted')
-    return { merged: fresh, missing }
+    return { merged: fresh, missing, tooMany }
   }
 
   /** The batch that merges `nodes`, and what changes in memory once it is written. */
   async #plan(
     nodes: readonly CrdtNode[],
-    rows: KeyRows,
+    rows: KeyRows | undefined,
     outside: readonly NodeLink[],
     status: ReadonlyMap<NodeId, NodeStatus | undefined>,
   ) {
-    const merge = mergeNodes(rows, nodes)
-    const isLinked = (id: NodeId) => status.get(id) === 'wanted' || status.get(id) === 'refused'
+    const merge = await planMerge(this.#store, nodes, rows)
     const heads = advanceHeads(
       this.#heads,
-      nodes.map(node => ({ ...node, height: node.delta.priority, linked: isLinked(node.id) })),
+      nodes.map(({ id, digest, cid, links, delta }) => ({
+        id,
+        digest,
+        cid,
+        links,
+        height: delta.priority,
+        linked: isLinked(status.get(id)),
+      })),
     )
-    const ops: StoreOp[] = [...nodeOps(nodes), ...headOps(heads)]
-    for (const [key, value] of merge.rows) ops.push({ type: 'put', key: keyRow(key), value })
+    const ops: StoreOp[] = [...nodeOps(nodes), ...headOps(heads), ...merge.ops]
     let frontier = 0
     for (const { id, digest } of outside) {
       if (status.get(id) !== 'unknown') continue
@@ -254,7 +283,7 @@ export class Ledger {
       frontier++
     }
     for (const { id, digest } of nodes) {
-      if (!isLinked(id)) continue
+      if (!isLinked(status.get(id))) continue
       ops.push({ type: 'del', key: digestRow(PREFIX.frontier, digest) })
       if (status.get(id) === 'wanted') frontier--
     }
@@ -263,6 +292,11 @@ export class Ledger {
     }
     return { ops, heads: heads.heads, frontier, changes: merge.changes }
   }
+}
+
+/** Whether a merged node links to one of that status. */
+function isLinked(status: NodeStatus | undefined): boolean {
+  return status === 'wanted' || status === 'refused'
 }
 
 function nodeOps(nodes: readonly CrdtNode[]): StoreOp[] {

@@ -1,6 +1,12 @@
 import { type Clock, errorMessage, type Logger, type TaskScope } from '@ipfs-cluster/base'
 import type { Applied, Ledger } from './ledger.ts'
-import { MAX_MERGE_BYTES, MAX_MERGE_NODES, MAX_UNMERGED_BYTES, MIN_RETRY_MS } from './limits.ts'
+import {
+  MAX_MERGE_BYTES,
+  MAX_MERGE_ENTRIES,
+  MAX_MERGE_NODES,
+  MAX_UNMERGED_BYTES,
+  MIN_RETRY_MS,
+} from './limits.ts'
 import type { CrdtNode } from './node.ts'
 
 export interface MergerComponents {
@@ -11,6 +17,9 @@ export interface MergerComponents {
   readonly onMerged: (nodes: readonly CrdtNode[], applied: Applied) => void
 }
 
+/** About what a link, or an element or tombstone, takes in memory beside its bytes. */
+const ENTRY_BYTES = 250
+
 /** Merges fetched nodes in the order in which they come, as many in one batch as came while the last one was written. */
 export class Merger {
   readonly #components: MergerComponents
@@ -18,33 +27,40 @@ export class Merger {
   #bytes = 0
   #running = false
   #room = Promise.withResolvers<void>()
+  /** Nodes of the next batch; after a failure one, so that a node that cannot be merged keeps no others from it. */
+  #maxNodes = MAX_MERGE_NODES
 
   constructor(components: MergerComponents) {
     this.#components = components
+    components.scope.signal.addEventListener('abort', () => this.#room.resolve())
   }
 
-  /** Resolves when there is room for more: at once, unless merging falls behind. */
-  async add(node: CrdtNode): Promise<void> {
+  /** So much waits that nothing should be added. */
+  get isFull(): boolean {
+    return this.#bytes > MAX_UNMERGED_BYTES
+  }
+
+  /** Resolves when there is room for more, or everything ends. */
+  async room(): Promise<void> {
+    while (this.isFull && !this.#components.scope.signal.aborted) await this.#room.promise
+  }
+
+  add(node: CrdtNode): void {
     this.#waiting.push(node)
-    this.#bytes += node.data.length
-    if (!this.#running) {
-      this.#running = true
-      this.#components.scope.run('crdt merge', signal => this.#run(signal))
-    }
-    while (this.#bytes > MAX_UNMERGED_BYTES && !this.#components.scope.signal.aborted) {
-      await this.#room.promise
-    }
+    this.#bytes += weightOf(node)
+    if (this.#running) return
+    this.#running = true
+    this.#components.scope.run('crdt merge', signal => this.#run(signal))
   }
 
   async #run(signal: AbortSignal): Promise<void> {
     const { ledger, clock, logger, onMerged } = this.#components
-    const onAbort = () => this.#room.resolve()
-    signal.addEventListener('abort', onAbort, { once: true })
     try {
       while (this.#waiting.length > 0 && !signal.aborted) {
         const batch = this.#nextBatch()
         try {
           const applied = await ledger.exclusive(() => ledger.apply(batch), { signal })
+          this.#maxNodes = Math.min(MAX_MERGE_NODES, this.#maxNodes * 2)
           this.#done(batch)
           onMerged(batch, applied)
         } catch (err) {
@@ -53,21 +69,25 @@ export class Merger {
             { err, nodes: batch.length },
             `merging failed and will be repeated: ${errorMessage(err)}`,
           )
+          this.#maxNodes = 1
+          if (batch.length === 1) this.#waiting.push(...this.#waiting.splice(0, 1))
           await clock.sleep(MIN_RETRY_MS, { signal })
         }
       }
     } finally {
-      signal.removeEventListener('abort', onAbort)
       this.#running = false
     }
   }
 
   #nextBatch(): CrdtNode[] {
     let bytes = 0
+    let entries = 0
     let count = 0
-    for (const { data } of this.#waiting) {
-      if (count > 0 && (bytes + data.length > MAX_MERGE_BYTES || count >= MAX_MERGE_NODES)) break
-      bytes += data.length
+    for (const node of this.#waiting) {
+      bytes += node.data.length
+      entries += entriesOf(node)
+      const isTooMuch = bytes > MAX_MERGE_BYTES || entries > MAX_MERGE_ENTRIES || count >= this.#maxNodes
+      if (count > 0 && isTooMuch) break
       count++
     }
     return this.#waiting.slice(0, count)
@@ -75,8 +95,16 @@ export class Merger {
 
   #done(batch: readonly CrdtNode[]): void {
     this.#waiting.splice(0, batch.length)
-    for (const { data } of batch) this.#bytes -= data.length
+    for (const node of batch) this.#bytes -= weightOf(node)
     this.#room.resolve()
     this.#room = Promise.withResolvers()
   }
+}
+
+function entriesOf({ links, delta }: CrdtNode): number {
+  return links.length + delta.elements.length + delta.tombstones.length
+}
+
+function weightOf(node: CrdtNode): number {
+  return node.data.length + ENTRY_BYTES * entriesOf(node)
 }

@@ -63,7 +63,7 @@ export class ProtoReader {
       return text.decode(this.view())
     } catch (cause) {
       if (cause instanceof InvalidNodeError) throw cause
-      throw new InvalidNodeError('protobuf string is not UTF-8', { cause })
+      throw new InvalidNodeError('protobuf string is not UTF-8', 'malformed', { cause })
     }
   }
 

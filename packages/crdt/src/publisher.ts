@@ -1,6 +1,6 @@
 import { type AbortOptions, type Clock, errorMessage, type Logger, type TaskScope } from '@ipfs-cluster/base'
 import type { CID } from 'multiformats/cid'
-import { foldOps, planDeltas } from './commit-plan.ts'
+import { foldOps, isRemoved, planDeltas } from './commit-plan.ts'
 import { cleanKey } from './delta.ts'
 import { CrdtError } from './errors.ts'
 import { nextHeight } from './heads.ts'
@@ -8,8 +8,12 @@ import { walRow } from './layout.ts'
 import type { Ledger } from './ledger.ts'
 import { MAX_OP_BYTES, MAX_QUEUED_OPS, MIN_RETRY_MS } from './limits.ts'
 import { createNode, type CrdtNode, type NodeLink } from './node.ts'
+import { NO_ANCHORS, skipLinks, withAnchor } from './skip-links.ts'
 import type { CrdtConfig, CrdtOp } from './types.ts'
 import { opBytes, type Wal } from './wal.ts'
+
+/** Characters of a key in an error message. */
+const SHOWN_KEY = 200
 
 interface Request {
   readonly ops: readonly CrdtOp[]
@@ -35,6 +39,7 @@ export class Publisher {
   readonly #components: PublisherComponents
   readonly #config: CrdtConfig
   #requests: Request[] = []
+  #anchors = NO_ANCHORS
   #requestedOps = 0
   #committing: Promise<void> | undefined
   #flushing: Promise<void> | undefined
@@ -133,13 +138,25 @@ export class Publisher {
     const effects = foldOps(ops)
     const head = await ledger.exclusive(async () => {
       const rows = await ledger.rows([...effects.keys()])
+      const height = nextHeight(ledger.heads)
+      const removed = [...effects].filter(([, effect]) => isRemoved(effect, height)).map(([key]) => key)
+      const elsewhere = await ledger.liveElsewhere(removed, rows)
       const nodes: CrdtNode[] = []
-      for (const delta of planDeltas(effects, rows, nextHeight(ledger.heads), this.#config)) {
+      let anchors = this.#anchors
+      for (const delta of planDeltas(effects, rows, height, this.#config, elsewhere)) {
         const last = nodes.at(-1)
-        const links: readonly NodeLink[] = last === undefined ? [...ledger.heads.values()] : [last]
-        nodes.push(createNode(delta, links))
+        const parents = last === undefined ? [...ledger.heads.values()] : [last]
+        // A head that is an anchor is linked to once.
+        const links = new Map(
+          [...parents, ...skipLinks(anchors, delta.priority)].map(link => [link.id, link]),
+        )
+        const node = createNode(delta, [...links.values()])
+        anchors = withAnchor(anchors, { ...linkOfNode(node), height: delta.priority })
+        nodes.push(node)
       }
       await ledger.apply(nodes, { rows, extra })
+      // Not before they are written: a link to what nobody has would never be fetched.
+      this.#anchors = anchors
       return nodes.at(-1)
     })
     if (head !== undefined) announce(head.cid)
@@ -201,12 +218,20 @@ export class Publisher {
   }
 }
 
+/** Without the node's bytes. */
+function linkOfNode({ id, digest, cid }: CrdtNode): NodeLink {
+  return { id, digest, cid }
+}
+
 function checkOp(op: CrdtOp): void {
   if (op.key === '/' || cleanKey(op.key) !== op.key || !op.key.isWellFormed()) {
-    throw new CrdtError(`the key ${JSON.stringify(op.key)} is not a clean path that starts with /`, {
-      code: 'CRDT_BAD_KEY',
-      key: op.key,
-    })
+    throw new CrdtError(
+      `the key ${JSON.stringify(op.key.slice(0, SHOWN_KEY))} is not a clean path that starts with /`,
+      {
+        code: 'CRDT_BAD_KEY',
+        key: op.key,
+      },
+    )
   }
   const bytes = opBytes(op)
   if (bytes > MAX_OP_BYTES) {

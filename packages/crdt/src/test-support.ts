@@ -1,9 +1,11 @@
 /** For the tests of this package: a clock to turn, and a network of replicas to cut and to crash. */
+import { createHash } from 'node:crypto'
 import {
   type AbortOptions,
   type Clock,
   createMemoryStore,
   type Logger,
+  type Meter,
   type Random,
   seededRandom,
   silentLogger,
@@ -11,10 +13,11 @@ import {
   type StoreOp,
   toHex,
 } from '@ipfs-cluster/base'
+import * as dagPb from '@ipld/dag-pb'
 import type { CID } from 'multiformats/cid'
 import { createCrdt, defaultCrdtConfig } from './crdt.ts'
 import type { MergeNode } from './merge.ts'
-import { blockIdText } from './node.ts'
+import { blockIdText, linkOfDigest, type NodeLink } from './node.ts'
 import type { Crdt, CrdtBlocks, CrdtBroadcast, CrdtConfig, CrdtMessage, CrdtProjection } from './types.ts'
 
 /** The rules of wire.md 3.5 over the set of all deltas, without any state. */
@@ -34,6 +37,23 @@ export function model(nodes: readonly MergeNode[]): Record<string, string> {
     }
   }
   return Object.fromEntries([...best].map(([key, { value }]) => [key, value]).sort())
+}
+
+/** A node whose delta is `bytes`, whatever they are. */
+export function nodeOf(
+  bytes: Uint8Array,
+  links: readonly NodeLink[] = [],
+): NodeLink & { readonly data: Uint8Array } {
+  const data = dagPb.encode({
+    Links: links.map(({ cid }) => ({ Hash: cid, Name: '', Tsize: 0 })),
+    Data: bytes,
+  })
+  return { ...linkOfData(data), data }
+}
+
+/** The name of `data`. */
+export function linkOfData(data: Uint8Array): NodeLink {
+  return linkOfDigest(new Uint8Array(createHash('sha256').update(data).digest()))
 }
 
 interface Timer {
@@ -175,7 +195,7 @@ export class TestNetwork {
 
   async add(
     config: Partial<CrdtConfig> = {},
-    options: { store?: CrashableStore; projection?: CrdtProjection } = {},
+    options: { store?: CrashableStore; projection?: CrdtProjection; meter?: Meter } = {},
   ): Promise<Replica> {
     const replica: Replica = {
       name: `peer-${this.replicas.length}`,
@@ -187,12 +207,17 @@ export class TestNetwork {
       crdt: undefined as unknown as Crdt,
     }
     this.replicas.push(replica)
-    replica.crdt = await this.open(replica, config, options.projection)
+    replica.crdt = await this.open(replica, config, options.projection, options.meter)
     return replica
   }
 
   /** A new process over the replica's store. */
-  open(replica: Replica, config: Partial<CrdtConfig> = {}, projection?: CrdtProjection): Promise<Crdt> {
+  open(
+    replica: Replica,
+    config: Partial<CrdtConfig> = {},
+    projection?: CrdtProjection,
+    meter?: Meter,
+  ): Promise<Crdt> {
     return createCrdt(
       {
         store: replica.store,
@@ -202,6 +227,7 @@ export class TestNetwork {
         random: this.random,
         logger: this.#logger,
         projection,
+        meter,
       },
       { ...defaultCrdtConfig, ...config },
     )

@@ -8,7 +8,7 @@ import {
   type StoreRange,
   prefixRange,
 } from '@ipfs-cluster/base'
-import { CrdtError } from './errors.ts'
+import { CrdtError, InvalidNodeError } from './errors.ts'
 import { PREFIX, walRow, walSequence } from './layout.ts'
 import { ProtoReader, ProtoWriter, textSize, varintSize } from './protobuf.ts'
 import type { CrdtOp } from './types.ts'
@@ -37,19 +37,25 @@ export function encodeOp(op: CrdtOp): Uint8Array {
 
 /** @throws CrdtError `CRDT_STORE_CORRUPT` */
 export function decodeOp(bytes: Uint8Array): CrdtOp {
-  const reader = new ProtoReader(bytes)
-  const kind = reader.varint()
-  const key = text.decode(reader.view())
-  if (kind === PUT) return { type: 'put', key, value: bytes.slice(reader.position) }
-  if (kind === DELETE) return { type: 'delete', key }
-  throw new CrdtError('a row of the write-ahead table cannot be read; restore the store from a copy', {
-    code: 'CRDT_STORE_CORRUPT',
-    row: 'wal',
-  })
+  try {
+    const reader = new ProtoReader(bytes)
+    const kind = reader.varint()
+    const key = text.decode(reader.view())
+    if (kind === PUT) return { type: 'put', key, value: bytes.slice(reader.position) }
+    if (kind === DELETE) return { type: 'delete', key }
+    throw new InvalidNodeError(`operation ${kind}`)
+  } catch (cause) {
+    // The reader knows bytes of the network only; bytes of our own store are another matter.
+    throw new CrdtError(
+      'a row of the write-ahead table cannot be read; restore the store from a copy',
+      { code: 'CRDT_STORE_CORRUPT', row: 'wal' },
+      { cause },
+    )
+  }
 }
 
 export function opBytes(op: CrdtOp): number {
-  return op.key.length + (op.type === 'put' ? op.value.length : 0)
+  return textSize(op.key) + (op.type === 'put' ? op.value.length : 0)
 }
 
 /** The acknowledged operations in order, and the effective value of each of their keys. */

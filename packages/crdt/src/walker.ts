@@ -1,24 +1,21 @@
-import {
-  type Clock,
-  errorMessage,
-  type Logger,
-  type Random,
-  type TaskScope,
-  isAbortError,
-} from '@ipfs-cluster/base'
+import type { Clock, Logger, Random, Refusals, TaskScope } from '@ipfs-cluster/base'
 import type { CID } from 'multiformats/cid'
-import { InvalidNodeError } from './errors.ts'
+import { InvalidNodeError, type InvalidReason } from './errors.ts'
+import { Fetcher, Job } from './fetcher.ts'
 import type { NodeStatus } from './ledger.ts'
 import {
-  FIRST_FETCH_TIMEOUT_MS,
+  MAX_ANNOUNCED,
+  MAX_ANNOUNCED_OF_PEER,
   MAX_FRONTIER_IN_MEMORY,
   MAX_HEAD_ATTEMPTS,
+  MAX_HELD_BYTES,
+  MAX_PRIORITY,
   MAX_PROVIDERS,
   MAX_REFUSED_IN_MEMORY,
   MAX_RETRY_MS,
-  MIN_RETRY_MS,
 } from './limits.ts'
-import { decodeNode, linkOf, type CrdtNode, type NodeId, type NodeLink } from './node.ts'
+import type { Merger } from './merger.ts'
+import { decodeNode, linkOf, matchesDigest, type CrdtNode, type NodeId, type NodeLink } from './node.ts'
 import type { CrdtBlocks, CrdtConfig } from './types.ts'
 
 export interface WalkerComponents {
@@ -27,45 +24,53 @@ export interface WalkerComponents {
   readonly random: Random
   readonly logger: Logger
   readonly scope: TaskScope
+  readonly refusals: Refusals
   readonly statuses: (links: readonly NodeLink[]) => Promise<NodeStatus[]>
   /** Wanted nodes in the store, behind `after`; fewer than `limit` only at the end. */
   readonly wanted: (after: Uint8Array | undefined, limit: number) => Promise<NodeLink[]>
-  /** Takes a fetched node for merging; resolves when there is room for more. */
-  readonly merge: (node: CrdtNode) => Promise<void>
+  /** Takes fetched nodes. */
+  readonly merger: Pick<Merger, 'add' | 'isFull' | 'room'>
   readonly refuse: (link: NodeLink) => Promise<void>
 }
 
-/**
- * A node that is being seen to. `checking`: is it needed? `fresh`, `due`: waits for a slot, for the first or another attempt. `fetching`.
- * `pausing` after a failed attempt. `merging`: fetched, waits for its batch.
- */
-type State = 'checking' | 'fresh' | 'due' | 'fetching' | 'pausing' | 'merging'
+/** The source of nodes that the store remembers: nobody knows who led us there. */
+const STORE = ''
 
-interface Entry {
-  readonly link: NodeLink
-  state: State
+/** A node that is being seen to. */
+class Entry extends Job {
   /** A merged node, or one about to be, links to it: never given up. */
   linked: boolean
-  providers: readonly string[]
-  attempts: number
+
+  constructor(link: NodeLink, source: string, providers: readonly string[], linked: boolean) {
+    super(link, source, providers)
+    this.linked = linked
+  }
+}
+
+interface Origin {
+  readonly linked: boolean
+  readonly source: string
+  readonly providers: readonly string[]
 }
 
 /**
- * Fetches the nodes that this peer misses: announced heads and everything below them, many at once, each with its own deadline, so that one that
+ * Finds the nodes that this peer misses: announced heads and everything below them, many at once, each with its own deadline, so that one that
  * cannot be had holds up no other (reference wire.md 3.12). A node in `#entries` is reserved: nobody else fetches it.
  *
- * At most `MAX_FRONTIER_IN_MEMORY` nodes are kept here. The store knows every missing node below a merged one; those without an entry are read from
- * there when there is room again.
+ * At most `MAX_FRONTIER_IN_MEMORY` nodes below merged ones are kept here, and `MAX_ANNOUNCED` others. The store knows every missing node below a
+ * merged one; those without an entry are read from there when there is room again.
  */
 export class Walker {
   readonly #components: WalkerComponents
-  readonly #config: CrdtConfig
+  readonly #fetcher: Fetcher<Entry>
   readonly #entries = new Map<NodeId, Entry>()
-  readonly #fresh: Entry[] = []
-  readonly #due: Entry[] = []
+  /** Those of the entries that are not linked, oldest first; and how many of each source. */
+  readonly #announced = new Set<Entry>()
+  readonly #announcedOf = new Map<string, number>()
   readonly #refused = new Set<NodeId>()
-  #fetching = 0
-  #retrying = 0
+  #unchecked: Entry[] = []
+  #checking = false
+  #held = 0
   #refusedCount = 0
   /** The store may hold wanted nodes without an entry. */
   #overflow = true
@@ -78,8 +83,21 @@ export class Walker {
   #nextRound = 0
 
   constructor(components: WalkerComponents, config: CrdtConfig) {
+    const { blocks, clock, random, logger, scope, merger } = components
     this.#components = components
-    this.#config = config
+    this.#fetcher = new Fetcher(
+      {
+        blocks,
+        clock,
+        random,
+        logger,
+        scope,
+        isPaused: () => merger.isFull,
+        onData: (entry, data) => this.#delivered(entry, data),
+        onFailure: entry => this.#failed(entry),
+      },
+      config,
+    )
   }
 
   get nodesRefused(): number {
@@ -88,9 +106,7 @@ export class Walker {
 
   /** Announced nodes under way that no merged node links to. */
   get unlinked(): number {
-    let count = 0
-    for (const { linked } of this.#entries.values()) if (!linked) count++
-    return count
+    return this.#announced.size
   }
 
   /** Resumes the walk that the store remembers. */
@@ -98,29 +114,40 @@ export class Walker {
     this.#pump()
   }
 
-  /** Sees to it that an announced head gets here. `providers` are the peers to ask first. */
-  announce(head: CID, providers: readonly string[]): void {
-    const link = linkOf(head)
-    if (link === undefined) {
-      this.#components.logger.debug({ cid: head }, 'announced head is no node of a CRDT')
-      return
-    }
-    const entry = this.#entries.get(link.id)
-    if (entry !== undefined) {
+  /** Sees to it that announced heads get here. `providers` are the peers to ask first, the author before others. */
+  announce(heads: readonly CID[], providers: readonly string[]): void {
+    const { refusals, logger } = this.#components
+    const [source = STORE] = providers
+    const fresh: NodeLink[] = []
+    for (const head of heads) {
+      const link = linkOf(head)
+      if (link === undefined) {
+        refusals.count('not_a_node')
+        logger.debug({ cid: head }, 'announced head is no node of a CRDT')
+        continue
+      }
+      const entry = this.#entries.get(link.id)
+      if (entry === undefined) {
+        fresh.push(link)
+        continue
+      }
       entry.providers = mergeProviders(providers, entry.providers)
-      // A new announcement is a reason to believe that it can be had now.
-      if (entry.state === 'pausing') this.#queueRetry(entry)
-      return
+      // A new announcement is a reason to believe that it can be had now, and from somebody else.
+      this.#fetcher.hurry(entry)
+      this.#fetcher.addSource(entry, source)
     }
-    this.#reserve([link], { linked: false, providers })
+    if (fresh.length > 0) this.#reserve(fresh, { linked: false, source, providers })
   }
 
   /** Nodes have been merged: they are no longer missing, and `missing` is what they need. */
   merged(nodes: readonly NodeLink[], missing: readonly NodeLink[]): void {
-    for (const { id } of nodes) this.#entries.delete(id)
+    for (const { id } of nodes) {
+      const entry = this.#entries.get(id)
+      if (entry !== undefined) this.#forget(entry)
+    }
     for (const link of missing) {
       const entry = this.#entries.get(link.id)
-      if (entry !== undefined) entry.linked = true
+      if (entry !== undefined) this.#setLinked(entry)
       else if (this.#refused.has(link.id)) {
         this.#components.scope.run('crdt refuse', () => this.#components.refuse(link))
       } else this.#setOverflow()
@@ -134,151 +161,179 @@ export class Walker {
     this.#overflows++
   }
 
-  #reserve(
-    links: readonly NodeLink[],
-    origin: { readonly linked: boolean; readonly providers: readonly string[] },
-  ): void {
-    const added: Entry[] = []
+  #setLinked(entry: Entry): void {
+    if (entry.linked) return
+    entry.linked = true
+    this.#uncountAnnounced(entry)
+  }
+
+  #uncountAnnounced(entry: Entry): void {
+    if (!this.#announced.delete(entry)) return
+    const left = (this.#announcedOf.get(entry.source) ?? 0) - 1
+    if (left > 0) this.#announcedOf.set(entry.source, left)
+    else this.#announcedOf.delete(entry.source)
+  }
+
+  #forget(entry: Entry): void {
+    this.#entries.delete(entry.link.id)
+    this.#uncountAnnounced(entry)
+    this.#fetcher.drop(entry)
+  }
+
+  #reserve(links: readonly NodeLink[], { linked, source, providers }: Origin): void {
     for (const link of links) {
       if (this.#refused.has(link.id)) continue
-      const entry = this.#entries.get(link.id)
-      if (entry !== undefined) {
-        entry.linked ||= origin.linked
+      const known = this.#entries.get(link.id)
+      if (known !== undefined) {
+        if (linked) this.#setLinked(known)
         continue
       }
-      // Not lost: a child gets a row in the store when its parent is merged, a head is announced again.
-      if (this.#entries.size >= MAX_FRONTIER_IN_MEMORY) break
-      const reserved: Entry = { link, state: 'checking', attempts: 0, ...origin }
-      this.#entries.set(link.id, reserved)
-      added.push(reserved)
+      if (!(linked ? this.#makeRoom() : this.#makeAnnouncedRoom(source))) continue
+      const entry = new Entry(link, source, providers, linked)
+      this.#entries.set(link.id, entry)
+      this.#unchecked.push(entry)
+      if (linked) continue
+      this.#announced.add(entry)
+      this.#announcedOf.set(source, (this.#announcedOf.get(source) ?? 0) + 1)
     }
-    if (added.length > 0) this.#components.scope.run('crdt walk', () => this.#check(added))
+    if (this.#unchecked.length === 0 || this.#checking) return
+    this.#checking = true
+    this.#components.scope.run('crdt walk', () => this.#check())
+  }
+
+  /** None that has to go is lost: a child gets a row in the store when its parent is merged. */
+  #makeRoom(): boolean {
+    if (this.#entries.size - this.#announced.size < MAX_FRONTIER_IN_MEMORY) return true
+    const entry = this.#fetcher.leastPromising()
+    this.#setOverflow()
+    if (entry === undefined) return false
+    this.#forget(entry)
+    return true
+  }
+
+  /** A head is announced again. */
+  #makeAnnouncedRoom(source: string): boolean {
+    if ((this.#announcedOf.get(source) ?? 0) >= MAX_ANNOUNCED_OF_PEER) {
+      this.#components.refusals.count('too_many_announced')
+      return false
+    }
+    const [oldest] = this.#announced
+    if (oldest !== undefined && this.#announced.size >= MAX_ANNOUNCED) {
+      this.#components.refusals.count('too_many_announced')
+      this.#forget(oldest)
+    }
+    return true
   }
 
   /** Drops those that are merged or refused already. The reservation came first, so none becomes known unnoticed. */
-  async #check(entries: readonly Entry[]): Promise<void> {
+  async #check(): Promise<void> {
     try {
-      const statuses = await this.#components.statuses(entries.map(({ link }) => link))
-      for (const [i, entry] of entries.entries()) {
-        if (entry.state !== 'checking' || this.#entries.get(entry.link.id) !== entry) continue
-        const status = statuses[i]
-        if (status === 'known' || status === 'refused') this.#entries.delete(entry.link.id)
-        else {
-          entry.linked ||= status === 'wanted'
-          entry.state = 'fresh'
-          this.#fresh.push(entry)
+      while (this.#unchecked.length > 0) {
+        const entries = this.#unchecked
+        this.#unchecked = []
+        const statuses = await this.#statusesOf(entries)
+        for (const [i, entry] of entries.entries()) {
+          if (this.#entries.get(entry.link.id) !== entry) continue
+          const status = statuses[i]
+          if (status === 'known' || status === 'refused') {
+            this.#forget(entry)
+            continue
+          }
+          if (status === 'wanted') this.#setLinked(entry)
+          this.#fetcher.add(entry)
         }
+        this.#pump()
       }
+    } finally {
+      this.#checking = false
+    }
+  }
+
+  async #statusesOf(entries: readonly Entry[]): Promise<NodeStatus[]> {
+    try {
+      return await this.#components.statuses(entries.map(({ link }) => link))
     } catch (error) {
-      for (const { link } of entries) this.#entries.delete(link.id)
+      for (const entry of entries) this.#forget(entry)
       this.#setOverflow()
       throw error
     }
-    this.#pump()
   }
 
-  /** Starts what there are slots for. Repeated attempts get at most half of them, so that what never comes holds up nothing new. */
   #pump(): void {
-    const { fetchConcurrency } = this.#config
-    const maxRetrying = Math.max(1, Math.floor(fetchConcurrency / 2))
-    while (this.#fetching < fetchConcurrency) {
-      const retry = this.#retrying < maxRetrying ? this.#due.shift() : undefined
-      const entry = retry ?? this.#fresh.shift()
-      if (entry === undefined) break
-      if (this.#entries.get(entry.link.id) === entry) this.#startFetch(entry)
-    }
+    this.#fetcher.pump()
     this.#refill()
   }
 
-  #startFetch(entry: Entry): void {
-    const isRetry = entry.state === 'due'
-    entry.state = 'fetching'
-    this.#fetching++
-    if (isRetry) this.#retrying++
-    this.#components.scope.run('crdt fetch', async signal => {
-      try {
-        await this.#fetch(entry, signal)
-      } finally {
-        this.#fetching--
-        if (isRetry) this.#retrying--
-        this.#pump()
-      }
-    })
-  }
-
-  async #fetch(entry: Entry, signal: AbortSignal): Promise<void> {
-    const { blocks, clock, logger } = this.#components
+  async #delivered(entry: Entry, data: Uint8Array): Promise<void> {
+    const { merger, refusals, logger } = this.#components
     const { link, providers } = entry
-    const deadline = Math.min(this.#config.fetchTimeoutMs, FIRST_FETCH_TIMEOUT_MS * 2 ** entry.attempts)
-    let data: Uint8Array
-    try {
-      const signals = AbortSignal.any([signal, clock.timeout(deadline)])
-      data = await blocks.get(link.cid, { signal: signals, providers })
-    } catch (err) {
-      if (signal.aborted) return
-      const reason = isAbortError(err) ? `not delivered within ${deadline} ms` : errorMessage(err)
-      logger.debug({ cid: link.cid, providers, attempts: entry.attempts + 1 }, `fetching a node: ${reason}`)
-      this.#failed(entry)
+    if (!matchesDigest(link, data)) {
+      // Its bytes were exchanged on the way; the node itself may be all right.
+      refusals.count('wrong_hash')
+      logger.debug(
+        { cid: link.cid, providers, bytes: data.length },
+        'delivered bytes do not belong to the node',
+      )
+      this.#fetcher.failed(entry)
       return
     }
+    if (merger.isFull && !(await this.#waitForRoom(entry, data.length))) return
     if (this.#entries.get(link.id) !== entry) return
-    await this.#fetched(entry, data)
-  }
-
-  async #fetched(entry: Entry, data: Uint8Array): Promise<void> {
     let node: CrdtNode
     try {
-      node = decodeNode(entry.link, data)
+      node = decodeNode(link, data)
     } catch (error) {
       if (!(error instanceof InvalidNodeError)) throw error
       await this.#refuse(entry, error)
       return
     }
-    entry.state = 'merging'
+    if (node.delta.priority === MAX_PRIORITY) refusals.count('height_at_limit')
     // Parents are handed over before their children are fetched, so a node is never merged before the one that links to it.
-    await this.#components.merge(node)
-    this.#reserve(node.links, { linked: true, providers: entry.providers })
+    merger.add(node)
+    this.#reserve(node.links, { linked: true, source: entry.source, providers: entry.providers })
   }
 
-  async #refuse({ link, providers }: Entry, error: InvalidNodeError): Promise<void> {
+  /** Keeps the bytes of a node until it may be decoded; false when there are too many such already. */
+  async #waitForRoom(entry: Entry, bytes: number): Promise<boolean> {
+    if (this.#held + bytes > MAX_HELD_BYTES) {
+      this.#fetcher.add(entry)
+      return false
+    }
+    this.#held += bytes
+    try {
+      await this.#components.merger.room()
+    } finally {
+      this.#held -= bytes
+    }
+    return true
+  }
+
+  async #refuse(entry: Entry, error: InvalidNodeError): Promise<void> {
+    const { link, providers } = entry
+    const { logger, refusals, refuse } = this.#components
     this.#refusedCount++
-    this.#components.logger.debug({ cid: link.cid, providers }, `node refused: ${error.message}`)
+    refusals.count(NODE_REASONS[error.data.reason])
+    logger.debug({ cid: link.cid, providers }, `node refused: ${error.message}`)
     const [oldest] = this.#refused
     if (oldest !== undefined && this.#refused.size >= MAX_REFUSED_IN_MEMORY) this.#refused.delete(oldest)
     this.#refused.add(link.id)
-    this.#entries.delete(link.id)
-    await this.#components.refuse(link)
+    this.#forget(entry)
+    await refuse(link)
   }
 
-  #failed(entry: Entry): void {
-    entry.attempts++
+  /** Whether to try again. */
+  #failed(entry: Entry): boolean {
     const giveUp = !entry.linked && entry.attempts >= MAX_HEAD_ATTEMPTS
     // The store knows it, and others wait there: let them have the place.
     const yieldPlace = entry.linked && this.#overflow && this.#entries.size >= MAX_FRONTIER_IN_MEMORY / 2
-    if (giveUp || yieldPlace) {
-      this.#entries.delete(entry.link.id)
-      return
-    }
-    entry.state = 'pausing'
-    const { attempts } = entry
-    const { clock, random, scope } = this.#components
-    const pause = Math.min(MAX_RETRY_MS, MIN_RETRY_MS * 2 ** (attempts - 1)) * (0.8 + 0.4 * random.float())
-    scope.run('crdt retry', async signal => {
-      await clock.sleep(pause, { signal })
-      if (entry.state === 'pausing' && entry.attempts === attempts) this.#queueRetry(entry)
-    })
-  }
-
-  #queueRetry(entry: Entry): void {
-    if (this.#entries.get(entry.link.id) !== entry) return
-    entry.state = 'due'
-    this.#due.push(entry)
-    this.#pump()
+    if (giveUp || yieldPlace) this.#forget(entry)
+    return !giveUp && !yieldPlace
   }
 
   /** Reads wanted nodes from the store when few are left here. */
   #refill(): void {
-    if (!this.#overflow || this.#refilling || this.#entries.size > MAX_FRONTIER_IN_MEMORY / 2) return
+    if (!this.#overflow || this.#refilling) return
+    if (this.#entries.size - this.#announced.size > MAX_FRONTIER_IN_MEMORY / 2) return
     const { clock, scope } = this.#components
     const wait = this.#cursor === undefined ? this.#nextRound - clock.monotonic() : 0
     if (wait > 0) {
@@ -315,9 +370,18 @@ export class Walker {
     const links = await this.#components.wanted(this.#cursor, limit)
     const atEnd = links.length < limit
     this.#cursor = atEnd ? undefined : links.at(-1)?.digest
-    this.#reserve(links, { linked: true, providers: [] })
+    this.#reserve(links, { linked: true, source: STORE, providers: [] })
     if (fromStart && atEnd && overflows === this.#overflows) this.#overflow = false
   }
+}
+
+/** Reasons under which refused nodes are counted. */
+const NODE_REASONS: Readonly<Record<InvalidReason, string>> = {
+  malformed: 'malformed_node',
+  too_large: 'node_too_large',
+  too_many_links: 'too_many_links',
+  too_many_elements: 'too_many_elements',
+  too_many_heads: 'malformed_node',
 }
 
 /** Newest first. */
