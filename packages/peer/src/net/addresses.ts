@@ -46,6 +46,25 @@ export function isDnsaddr(address: Libp2pMultiaddr): boolean {
   return address.getComponents()[0]?.name === 'dnsaddr'
 }
 
+/** Leads through a relay. */
+export function isRelayed(address: Libp2pMultiaddr): boolean {
+  return address.getComponents().some(({ name }) => name === 'p2p-circuit')
+}
+
+/** The relay of a relayed address: its first peer. */
+export function relayOf(address: Libp2pMultiaddr): PeerId | undefined {
+  return address.getComponents().find(({ code }) => code === CODE_P2P)?.value
+}
+
+/** The first IP address in it. */
+export function ipOf(address: Libp2pMultiaddr): string | undefined {
+  return address.getComponents().find(({ name }) => name === 'ip4' || name === 'ip6')?.value
+}
+
+export function isLoopback(ip: string): boolean {
+  return ip === '::1' || /^(::ffff:)?127\./.test(ip)
+}
+
 /**
  * Tells which addresses `no_announce_multiaddress` lets through: not those equal to an entry, nor those inside an
  * `/ip4/…/ipcidr/n` or `/ip6/…/ipcidr/n` mask.

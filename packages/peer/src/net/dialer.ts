@@ -1,4 +1,4 @@
-import type { Connection, Libp2p, Stream } from '@libp2p/interface'
+import type { Connection, Libp2p, PeerId as Libp2pPeerId, Stream } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
 import type { Multiaddr as Libp2pMultiaddr } from '@multiformats/multiaddr'
 import { anySignal, type AbortOptions, type Clock } from '@ipfs-cluster/base'
@@ -39,10 +39,7 @@ export function createDialer(libp2p: Libp2p, clock: Clock, timeoutMs: number): D
 
   const dialKnown: Dialer['dialKnown'] = async (peer, options = {}) => {
     const id = peerIdFromString(peer)
-    const open = libp2p
-      .getConnections(id)
-      .find(({ status, limits }) => status === 'open' && limits === undefined)
-    return open ?? (await dial(peer, id, options))
+    return openConnection(libp2p, id) ?? (await dial(peer, id, options))
   }
 
   /** Addresses from the DHT that were not tried yet. */
@@ -88,10 +85,20 @@ export function createDialer(libp2p: Libp2p, clock: Clock, timeoutMs: number): D
       const connection = await dialPeer(peer, options)
       return await connection.newStream(protocol, {
         maxOutboundStreams: MAX_PROTOCOL_STREAMS,
+        runOnLimitedConnection: true,
         ...(options.signal === undefined ? {} : { signal: options.signal }),
       })
     },
   }
+}
+
+/** A direct one, or else one through a relay: it carries little and not for long, but it is there. */
+export function openConnection(
+  libp2p: Pick<Libp2p, 'getConnections'>,
+  peer: Libp2pPeerId,
+): Connection | undefined {
+  const open = libp2p.getConnections(peer).filter(({ status }) => status === 'open')
+  return open.find(({ limits }) => limits === undefined) ?? open[0]
 }
 
 /** Without `/p2p`. */

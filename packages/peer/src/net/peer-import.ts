@@ -1,6 +1,6 @@
 import type { Libp2p } from '@libp2p/interface'
 import type { Multiaddr as Libp2pMultiaddr } from '@multiformats/multiaddr'
-import { errorMessage, type Clock, type Logger } from '@ipfs-cluster/base'
+import { anySignal, errorMessage, type Clock, type Logger, type TaskScope } from '@ipfs-cluster/base'
 import type { Multiaddr, PeerId } from '@ipfs-cluster/api'
 import { isDnsaddr, parseAddress, peerOf, withoutPeer } from './addresses.ts'
 import { NetworkError } from './errors.ts'
@@ -11,12 +11,26 @@ import { dnsaddrResolver } from 'libp2p'
 /** For one `/dnsaddr` without a peer (Go: `pstoremgr.DNSTimeout`). */
 const RESOLVE_TIMEOUT_MS = 5000
 
+/** Between attempts to resolve a `/dnsaddr` that did not: doubled each time, up to the latter. Go tries once. */
+const FIRST_RETRY_MS = 5000
+const LAST_RETRY_MS = 10 * 60 * 1000
+
+/** After a day nobody expects it any more. */
+const MAX_RETRIES = 150
+
+/** Addresses taken from one `/dnsaddr`. */
+const MAX_RESOLVED = 256
+
+export interface ImportOptions {
+  readonly permanent: boolean
+  readonly priority: number
+}
+
+type DnsaddrResolver = Pick<typeof dnsaddrResolver, 'resolve'>
+
 export interface PeerImporter {
   /** @throws NetworkError `NET_BAD_ADDRESS` before anything is imported. */
-  importPeers(
-    addresses: readonly Multiaddr[],
-    options: { readonly permanent: boolean; readonly priority: number },
-  ): Promise<void>
+  importPeers(addresses: readonly Multiaddr[], options: ImportOptions): Promise<void>
   /** Peers of a peerstore file, with priorities 1, 2, … in its order. A file that cannot be read is a warning: it is but a memory. */
   importFile(path: string): Promise<void>
 }
@@ -26,34 +40,62 @@ export function createPeerImporter(components: {
   readonly book: PeerBook
   readonly clock: Clock
   readonly logger: Logger
+  readonly scope: Pick<TaskScope, 'run'>
+  /** The addresses behind a `/dnsaddr`. @default by DNS */
+  readonly resolver?: DnsaddrResolver
 }): PeerImporter {
-  const { libp2p, book, clock, logger } = components
+  const { libp2p, book, clock, logger, scope, resolver = dnsaddrResolver } = components
 
   const log = libp2p.logger.forComponent('dnsaddr')
 
-  /** The addresses behind a `/dnsaddr` that names no peer; none when it cannot be resolved. */
-  const resolve = async (address: Libp2pMultiaddr): Promise<Libp2pMultiaddr[]> => {
+  /** The addresses behind a `/dnsaddr` that names no peer; `undefined` when it cannot be resolved. */
+  const resolve = async (address: Libp2pMultiaddr, stopped?: AbortSignal) => {
     try {
-      const signal = clock.timeout(RESOLVE_TIMEOUT_MS)
-      const found = await dnsaddrResolver.resolve(address, { signal, log })
-      return found.filter(one => peerOf(one) !== undefined)
+      const signal = anySignal(clock.timeout(RESOLVE_TIMEOUT_MS), stopped) as AbortSignal
+      const found = (await resolver.resolve(address, { signal, log })).filter(
+        one => peerOf(one) !== undefined,
+      )
+      if (found.length > 0) return found.slice(0, MAX_RESOLVED)
+      logger.warn({ address: address.toString() }, 'this address leads to no peer; will go on trying')
     } catch (error) {
+      stopped?.throwIfAborted()
       logger.warn(
         { address: address.toString(), err: error },
-        `cannot resolve this address: ${errorMessage(error)}`,
+        `cannot resolve this address, will go on trying: ${errorMessage(error)}`,
       )
-      return []
     }
+    return undefined
   }
 
-  const importPeers: PeerImporter['importPeers'] = async (texts, { permanent, priority }) => {
-    const parsed = texts.map(parsePeerAddress)
-    const resolved = await Promise.all(
-      parsed.map(address => (peerOf(address) === undefined ? resolve(address) : [address])),
-    )
-    for (const [peer, addresses] of groupByPeer(resolved.flat())) {
-      await book.add({ peer, addresses, permanent, priority })
+  const add = async (addresses: readonly Libp2pMultiaddr[], how: ImportOptions): Promise<void> => {
+    for (const [peer, own] of groupByPeer(addresses)) await book.add({ peer, addresses: own, ...how })
+  }
+
+  const retry = async (address: Libp2pMultiaddr, how: ImportOptions, signal: AbortSignal): Promise<void> => {
+    let delayMs = FIRST_RETRY_MS
+    for (let retries = 0; retries < MAX_RETRIES; retries++) {
+      await clock.sleep(delayMs, { signal })
+      const found = await resolve(address, signal)
+      if (found !== undefined) return await add(found, how)
+      delayMs = Math.min(2 * delayMs, LAST_RETRY_MS)
     }
+    logger.error(
+      { address: address.toString() },
+      'gave up resolving this address; check the name in peer_addresses',
+    )
+  }
+
+  /** At once where the address names its peer, else as soon as it can be resolved. */
+  const importAddress = async (address: Libp2pMultiaddr, how: ImportOptions): Promise<void> => {
+    if (peerOf(address) !== undefined) return await add([address], how)
+    const found = await resolve(address)
+    if (found !== undefined) return await add(found, how)
+    scope.run('resolve a dnsaddr', signal => retry(address, how, signal))
+  }
+
+  const importPeers: PeerImporter['importPeers'] = async (texts, how) => {
+    const parsed = texts.map(parsePeerAddress)
+    await Promise.all(parsed.map(address => importAddress(address, how)))
   }
 
   return {
@@ -67,10 +109,14 @@ export function createPeerImporter(components: {
             'skipped lines of the peerstore file that are no peer addresses',
           )
         }
+        const parsed = file.addresses.map(parseAddress)
+        const named = parsed.filter(address => peerOf(address) !== undefined)
         let priority = 1
-        for (const [peer, addresses] of groupByPeer(file.addresses.map(parseAddress))) {
+        for (const [peer, addresses] of groupByPeer(named)) {
           await book.add({ peer, addresses, permanent: false, priority: priority++ })
         }
+        const unnamed = parsed.filter(address => peerOf(address) === undefined)
+        await Promise.all(unnamed.map(one => importAddress(one, { permanent: false, priority: priority++ })))
       } catch (error) {
         logger.warn({ path, err: error }, errorMessage(error))
       }

@@ -41,6 +41,11 @@ export interface PeerBook extends Disposable {
   /** Connecting failed, or worked. */
   report(peer: PeerId, reached: boolean): void
   priority(peer: PeerId): number
+  isProtected(peer: PeerId): boolean
+  /** Imported by name, protected, or connected to on purpose: never forgotten to make room for others. */
+  isWanted(peer: PeerId): boolean
+  /** Nobody knows an address of this peer any more. */
+  forget(peer: PeerId): void
   /** All known peers with addresses, best priority first, ties in random order. Never ourselves. */
   candidates(): Promise<readonly PeerAddresses[]>
 }
@@ -99,11 +104,16 @@ export function createPeerBook(libp2p: Libp2p, random: Random): PeerBook {
       await restore(peer, entry)
     },
     report(peer, reached) {
+      // Of strangers nothing is remembered but failures, and of those only as long as the store knows them.
+      if (reached && !entries.has(peer)) return
       const entry = entryOf(peer)
       if (!reached) entry.priority = FAILED_PRIORITY
       else if (entry.priority === FAILED_PRIORITY) entry.priority = LEARNED_PRIORITY
     },
     priority,
+    isProtected: peer => entries.get(peer)?.protected === true,
+    isWanted: peer => priority(peer) < LEARNED_PRIORITY || (entries.get(peer)?.permanent.size ?? 0) > 0,
+    forget: peer => void entries.delete(peer),
     async candidates() {
       const known = (await libp2p.peerStore.all())
         .map(peer => ({ peer: peer.id.toString(), addresses: addressesOf(peer) }))

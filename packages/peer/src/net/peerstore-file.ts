@@ -1,8 +1,8 @@
 import { open, readFile, rename } from 'node:fs/promises'
 import { multiaddr, type Multiaddr as Libp2pMultiaddr } from '@multiformats/multiaddr'
 import { errorCode, errorMessage } from '@ipfs-cluster/base'
-import type { Multiaddr, PeerId } from '@ipfs-cluster/api'
-import { isDnsAddress, peerOf, withPeer } from './addresses.ts'
+import { parseMultiaddr, type Multiaddr, type PeerId } from '@ipfs-cluster/api'
+import { isDnsAddress, isDnsaddr, peerOf, withPeer } from './addresses.ts'
 import { NetworkError } from './errors.ts'
 
 /** A peer with its addresses, without `/p2p`. */
@@ -12,13 +12,13 @@ export interface PeerAddresses {
 }
 
 export interface PeerstoreFile {
-  /** In the order of the file, each with `/p2p`. */
+  /** In the order of the file, each with `/p2p` or a `/dnsaddr` that leads to such. */
   readonly addresses: readonly Multiaddr[]
   /** Lines that look like addresses and are none, or lack a peer. */
   readonly invalid: readonly string[]
 }
 
-/** One multiaddr with `/p2p` a line; lines that do not start with `/` are comments (Go: `pstoremgr.LoadPeerstore`). */
+/** One multiaddr with `/p2p`, or one `/dnsaddr`, a line; lines that do not start with `/` are comments (Go: `pstoremgr.LoadPeerstore`). */
 export function parsePeerstore(text: string): PeerstoreFile {
   const addresses: Multiaddr[] = []
   const invalid: string[] = []
@@ -81,7 +81,9 @@ export async function writePeerstore(path: string, peers: readonly PeerAddresses
 
 function isPeerAddress(line: string): boolean {
   try {
-    return peerOf(multiaddr(line)) !== undefined
+    // First without the library, which takes the square of a long id to read it: the file holds what other peers said of themselves.
+    const address = multiaddr(parseMultiaddr(line))
+    return peerOf(address) !== undefined || isDnsaddr(address)
   } catch {
     // Reported by the caller as an invalid line.
     return false

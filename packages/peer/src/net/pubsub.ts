@@ -1,24 +1,40 @@
 import { TopicValidatorResult, type GossipSub } from '@libp2p/gossipsub'
-import type { Connection, Libp2p, PeerId as Libp2pPeerId } from '@libp2p/interface'
-import { errorMessage, type Logger } from '@ipfs-cluster/base'
+import type { Libp2p, PeerId as Libp2pPeerId } from '@libp2p/interface'
+import {
+  errorMessage,
+  refusalsOf,
+  silentMeter,
+  systemClock,
+  type Clock,
+  type Logger,
+  type Refusals,
+} from '@ipfs-cluster/base'
 import type { PeerId } from '@ipfs-cluster/api'
+import { openConnection } from './dialer.ts'
 import { NetworkError } from './errors.ts'
-import { MAX_PAYLOAD_BYTES } from './gossip-options.ts'
+import { internalsOf, type RPC } from './gossip-internals.ts'
+import { authorPrefix, MAX_PAYLOAD_BYTES } from './gossip-options.ts'
+import { createRecentMessages } from './recent-messages.ts'
 import type { Network, PubsubMessage } from './types.ts'
 
 export type Pubsub = Pick<Network, 'publish' | 'subscribe'> & Disposable
 
-/** State of js gossipsub that its interface does not show. */
-interface GossipSubState {
-  readonly streamsOutbound: ReadonlyMap<PeerId, unknown>
-  onPeerConnected(peer: Libp2pPeerId, connection: Connection): void
-}
-
 /** One handler a topic on top of gossipsub, whose messages are checked for size, author and signature. */
-export function createPubsub(libp2p: Libp2p, gossip: GossipSub, logger: Logger): Pubsub {
+export function createPubsub(
+  libp2p: Libp2p,
+  gossip: GossipSub,
+  logger: Logger,
+  refusals: Refusals = refusalsOf(silentMeter, 'pubsub'),
+  clock: Pick<Clock, 'nowNs'> = systemClock,
+): Pubsub {
   const handlers = new Map<string, (message: PubsubMessage) => void>()
   const greeters = new Map<string, (peer: PeerId) => void>()
   const self = libp2p.peerId.toString()
+
+  const recent = createRecentMessages({
+    now: () => clock.nowNs(),
+    want: (peer, messageIDs) => void internalsOf(gossip).sendRpc(peer, wantRpc(messageIDs)),
+  })
 
   const listeners = new AbortController()
   const { signal } = listeners
@@ -26,6 +42,7 @@ export function createPubsub(libp2p: Libp2p, gossip: GossipSub, logger: Logger):
   gossip.addEventListener(
     'subscription-change',
     ({ detail: { peerId, subscriptions } }) => {
+      if (subscriptions.some(({ subscribe }) => subscribe)) recent.forget(peerId.toString())
       for (const { topic, subscribe } of subscriptions)
         if (subscribe) greeters.get(topic)?.(peerId.toString())
     },
@@ -42,8 +59,21 @@ export function createPubsub(libp2p: Libp2p, gossip: GossipSub, logger: Logger):
     if (handler === undefined || msg.type !== 'signed') return
     const from = msg.from.toString()
     const forwarder = propagationSource.toString()
+    const late =
+      forwarder !== self &&
+      recent.heard({
+        author: from,
+        idPrefix: authorPrefix(msg.from),
+        sequence: msg.sequenceNumber,
+        forwarder,
+      })
     try {
-      handler({ data: msg.data, from, ...(forwarder === self ? {} : { forwarder }) })
+      handler({
+        data: msg.data,
+        from,
+        ...(forwarder === self ? {} : { forwarder }),
+        ...(late ? { late } : {}),
+      })
     } catch (error) {
       logger.error(
         { topic: msg.topic, from, err: error },
@@ -76,7 +106,9 @@ export function createPubsub(libp2p: Libp2p, gossip: GossipSub, logger: Logger):
         const from = message.from.toString()
         // Our own message come back, from before a restart: its signature is good, but we never publish through the wire.
         if (from === self) return TopicValidatorResult.Ignore
-        return accept(from) ? TopicValidatorResult.Accept : TopicValidatorResult.Reject
+        if (accept(from)) return TopicValidatorResult.Accept
+        refusals.count('untrusted_author')
+        return TopicValidatorResult.Reject
       })
       gossip.subscribe(topic)
       return {
@@ -93,6 +125,12 @@ export function createPubsub(libp2p: Libp2p, gossip: GossipSub, logger: Logger):
   }
 }
 
+/** An RPC that asks for messages by id. */
+function wantRpc(messageIDs: readonly Uint8Array[]): RPC {
+  const control = { iwant: [{ messageIDs: [...messageIDs] }], ihave: [], graft: [], prune: [], idontwant: [] }
+  return { subscriptions: [], messages: [], control }
+}
+
 type GossipEvent = CustomEvent<{
   readonly propagationSource: Libp2pPeerId
   readonly msg: Parameters<NonNullable<ReturnType<GossipSub['topicValidators']['get']>>>[1]
@@ -103,12 +141,10 @@ type GossipEvent = CustomEvent<{
  * stream is reset while a second connection lives on, the peer would hear nothing of us any more.
  */
 function reviveStreams(libp2p: Libp2p, gossip: GossipSub): void {
-  const state = gossip as unknown as GossipSubState
+  const state = internalsOf(gossip)
   for (const peer of gossip.getPeers()) {
     if (state.streamsOutbound.has(peer.toString())) continue
-    const connection = libp2p
-      .getConnections(peer)
-      .find(({ status, limits }) => status === 'open' && limits === undefined)
+    const connection = openConnection(libp2p, peer)
     if (connection !== undefined) state.onPeerConnected(peer, connection)
   }
 }

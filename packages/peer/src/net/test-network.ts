@@ -1,6 +1,13 @@
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { silentLogger, systemClock, systemRandom, type Logger } from '@ipfs-cluster/base'
+import {
+  silentLogger,
+  systemClock,
+  systemRandom,
+  type Clock,
+  type Logger,
+  type Meter,
+} from '@ipfs-cluster/base'
 import { createIdentity, type Identity } from '../identity/index.ts'
 import { createNetwork, defaultNetworkConfig } from './network.ts'
 import type { Network, NetworkConfig } from './types.ts'
@@ -10,6 +17,8 @@ export const TEST_SECRET = Uint8Array.from({ length: 32 }, (_, index) => index)
 export interface TestNetworkOptions extends Partial<NetworkConfig> {
   readonly identity?: Identity
   readonly logger?: Logger
+  readonly clock?: Clock
+  readonly meter?: Meter
 }
 
 /** For tests of this room: loopback, quick heartbeats, no peerstore file. */
@@ -28,17 +37,28 @@ export function testNetworkConfig(options: Partial<NetworkConfig> = {}): Network
 export async function createTestNetwork({
   identity,
   logger,
+  clock = systemClock,
+  meter,
   ...options
 }: TestNetworkOptions = {}): Promise<Network> {
   return await createNetwork(
     {
       identity: identity ?? (await createIdentity()),
-      clock: systemClock,
+      clock,
       random: systemRandom,
       logger: logger ?? silentLogger,
+      ...(meter && { meter }),
     },
     testNetworkConfig(options),
   )
+}
+
+/** The system's clock, but for sleeps of one length, which last another. */
+export function hastyClock(sleepMs: number, insteadMs: number): Clock {
+  return {
+    ...systemClock,
+    sleep: (ms, options) => systemClock.sleep(ms === sleepMs ? insteadMs : ms, options),
+  }
 }
 
 /** The one address of a network that listens on one. */

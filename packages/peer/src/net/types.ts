@@ -3,6 +3,21 @@ import type { AbortOptions } from '@ipfs-cluster/base'
 import type { Bitswap, BitswapBlocks } from '@ipfs-cluster/bitswap'
 import type { RpcClient, RpcHandler } from '@ipfs-cluster/gorpc'
 
+export interface ConnectionLimits {
+  /** Open connections that others opened, and sockets of one listener. */
+  readonly inbound: number
+  /** Connections in the handshake, which tell nothing of who is behind them yet. */
+  readonly pending: number
+  /** Those from one address. */
+  readonly pendingPerAddress: number
+  /** Open connections from one address; not for loopback, as in Go. */
+  readonly perAddress: number
+  /** Open connections with one peer. */
+  readonly perPeer: number
+  /** For the handshake of an inbound connection, and for saying what an inbound stream is for. */
+  readonly handshakeTimeoutMs: number
+}
+
 export interface NetworkConfig {
   /** Addresses that cannot be listened on (QUIC) are skipped; it is an error when none is left. */
   readonly listen: readonly Multiaddr[]
@@ -18,6 +33,14 @@ export interface NetworkConfig {
     readonly lowWater: number
     readonly gracePeriodMs: number
   }
+  /** Go's `resource_manager`; zero, as in Go, is by what the machine has. @default enabled */
+  readonly resources?: {
+    readonly enabled?: boolean
+    readonly memoryLimitBytes?: number
+    readonly fileDescriptorsLimit?: number
+  }
+  /** Limits other than those that follow from the rest, for machines that are small or under attack. */
+  readonly limits?: Partial<ConnectionLimits>
   readonly pubsub: {
     readonly heartbeatIntervalMs: number
     readonly dFactor: number
@@ -42,6 +65,8 @@ export interface PubsubMessage {
   readonly from: PeerId
   /** The peer that handed it to us, when known. */
   readonly forwarder?: PeerId
+  /** Said before we began to listen: good for what stays true, not for what was true then. */
+  readonly late?: true
 }
 
 export interface Network extends AsyncDisposable {
