@@ -1,11 +1,12 @@
 /** The command table of `ipfs-cluster-service`. */
-import { systemRandom } from '@ipfs-cluster/base'
+import { systemRandom, type Logger } from '@ipfs-cluster/base'
 import { boolean, command, text, type App, type Values } from '@ipfs-cluster/base/cli'
 import { COMPATIBLE_VERSION, VERSION } from '../version.ts'
 import { daemon } from './daemon.ts'
 import { init } from './init.ts'
 import type { CommandIo } from './io.ts'
 import { createTextLogger, parseLogLevels } from './logging.ts'
+import { stateCommands, type StateService } from './state-commands.ts'
 
 const DESCRIPTION = `A cluster peer: it shares a pinset with the other peers of its private network, decides with
 them where each pin goes, and makes the IPFS daemon beside it (Kubo, or the built-in node)
@@ -23,6 +24,10 @@ $ ipfs-cluster-service daemon
 A second one, with the same "secret" in its service.json, joins:
 
 $ ipfs-cluster-service daemon --bootstrap /ip4/192.168.1.2/tcp/9096/p2p/<peer id>
+
+A backup of the pinset, with the peer stopped:
+
+$ ipfs-cluster-service state export -f pins.json
 
 Log levels, for all facilities and for one:
 
@@ -56,9 +61,14 @@ const globalFlags = (home: string) => ({
 type GlobalFlags = ReturnType<typeof globalFlags>
 
 /** What a command runs with. */
-interface Service {
+interface Service extends StateService {
   readonly io: CommandIo
   readonly global: Values<GlobalFlags>
+}
+
+function createLogger({ debug, logLevel }: Values<GlobalFlags>, io: CommandIo): Logger {
+  const levels = parseLogLevels(debug ? 'debug' : logLevel)
+  return createTextLogger(line => io.stderr.write(line), levels)
 }
 
 const initCommand = command({
@@ -93,13 +103,12 @@ const daemonCommand = command({
     upgrade: boolean('upgrade, u', 'accepted for old scripts; does nothing'),
     bootstrap: text('bootstrap, j', 'join the cluster of these peers (comma-separated multiaddresses)'),
     leave: boolean('leave, x', 'accepted for old scripts; a CRDT peer has nothing to leave'),
-    stats: boolean('stats', 'collect metrics (not in this version)'),
+    stats: boolean('stats', 'serve Prometheus metrics, whatever observations.metrics.enable_stats says'),
     tracing: boolean('tracing', 'trace (not in this version)'),
     noTrust: boolean('no-trust', 'do not trust the bootstrap peers (crdt)'),
   },
   async run({ io, global }: Service, { values }) {
-    const levels = parseLogLevels(global.debug ? 'debug' : global.logLevel)
-    const logger = createTextLogger(line => io.stderr.write(line), levels)
+    const logger = createLogger(global, io)
     const addresses = values.bootstrap.split(',').filter(address => address !== '')
     await daemon({ ...values, folder: global.config, bootstrap: addresses }, io, logger)
   },
@@ -120,10 +129,14 @@ export function createApp(io: CommandIo): App<Service, GlobalFlags> {
     version: COMPATIBLE_VERSION,
     description: DESCRIPTION,
     flags: globalFlags(io.env['HOME'] ?? '.'),
-    commands: [initCommand, daemonCommand, versionCommand],
+    commands: [initCommand, daemonCommand, stateCommands, versionCommand],
     // As in the Go program, which discards the result.
     usageExitCode: 0,
     unknownCommand: 'help',
-    prepare: ({ values }) => ({ io, global: values }),
+    prepare: ({ values }) => ({
+      io,
+      global: values,
+      state: () => ({ folder: values.config, io, logger: createLogger(values, io) }),
+    }),
   }
 }

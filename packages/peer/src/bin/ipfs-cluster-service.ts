@@ -27,3 +27,5 @@ const io: CommandIo = {
 }
 
 process.exitCode = await run(process.argv.slice(2), io)
+// An input that was asked and is still open would keep the program alive. Files have no `unref`, and end by themselves.
+if ('unref' in process.stdin) process.stdin.unref()
