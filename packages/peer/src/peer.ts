@@ -4,6 +4,7 @@
  */
 import type { PeerId } from '@ipfs-cluster/api'
 import {
+  createMeter,
   createTaskScope,
   errorMessage,
   silentLogger,
@@ -11,6 +12,7 @@ import {
   systemRandom,
   type Clock,
   type Logger,
+  type MeterRegistry,
   type Random,
 } from '@ipfs-cluster/base'
 import { openLevelStore } from '@ipfs-cluster/base/level-store'
@@ -18,6 +20,7 @@ import { createIpfsNode } from '@ipfs-cluster/ipfs'
 import { createCluster, describePeer, type Cluster } from './cluster/index.ts'
 import type { PeerConfig } from './config/index.ts'
 import { createCrdtConsensus } from './consensus/index.ts'
+import { createMetricsServer } from './http/metrics/index.ts'
 import { createRestApi, type HttpApi } from './http/rest/index.ts'
 import type { Identity } from './identity/index.ts'
 import { createInformers } from './informer/index.ts'
@@ -38,6 +41,8 @@ export interface ClusterPeerOverrides {
   readonly clock?: Clock
   readonly random?: Random
   readonly logger?: Logger
+  /** Where the peer's parts report what happens to them. */
+  readonly meter?: MeterRegistry
   /** Replaces the connector that the configuration names; stays the caller's to dispose of. */
   readonly ipfs?: IpfsConnector
 }
@@ -49,6 +54,8 @@ export interface ClusterPeer extends AsyncDisposable {
   readonly addresses: readonly string[]
   /** `http://127.0.0.1:9094`; none when the REST API is off. */
   readonly restUrls: readonly string[]
+  /** `http://127.0.0.1:8888/metrics`; none when the Prometheus endpoint is off. */
+  readonly metricsUrls: readonly string[]
   /** Of the built-in IPFS node, when it has one. */
   readonly gatewayUrl: string | undefined
 }
@@ -63,12 +70,13 @@ export async function createClusterPeer(
   overrides: ClusterPeerOverrides = {},
 ): Promise<ClusterPeer> {
   const { clock = systemClock, random = systemRandom, logger = silentLogger } = overrides
+  const { meter = createMeter() } = overrides
   await using stack = new AsyncDisposableStack()
 
   const store = stack.use(await openLevelStore(config.storePath))
   const network = stack.use(
     await createNetwork(
-      { identity: config.identity, clock, random, logger: logger.child('net') },
+      { identity: config.identity, clock, random, meter, logger: logger.child('net') },
       config.network,
     ),
   )
@@ -83,6 +91,7 @@ export async function createClusterPeer(
         pubsub: network,
         codec: { encode: encodeMetric, decode: decodeMetric },
         clock,
+        meter,
         logger: logger.child('monitor'),
       },
       config.monitor,
@@ -90,7 +99,7 @@ export async function createClusterPeer(
   )
   const consensus = stack.use(
     await createCrdtConsensus(
-      { store, network, clock, random, logger: logger.child('crdt') },
+      { store, network, clock, random, meter, logger: logger.child('crdt') },
       config.consensus,
     ),
   )
@@ -134,10 +143,13 @@ export async function createClusterPeer(
   const rest =
     config.restapi &&
     stack.use(await createRestApi({ cluster, clock, logger: logger.child('restapi') }, config.restapi))
+  const metrics =
+    config.metrics &&
+    stack.use(await createMetricsServer({ meter, clock, logger: logger.child('metrics') }, config.metrics))
 
   const scope = stack.use(createTaskScope(logger))
   scope.run('bootstrap', signal => cluster.bootstrap(config.join ?? [], { signal }))
-  return ownedPeer(stack.move(), { network, cluster, rest, gatewayUrl, logger })
+  return ownedPeer(stack.move(), { network, cluster, rest, metrics, gatewayUrl, logger })
 }
 
 async function startIpfs(
@@ -161,12 +173,14 @@ function ownedPeer(
     network,
     cluster,
     rest,
+    metrics,
     gatewayUrl,
     logger,
   }: {
     readonly network: Network
     readonly cluster: Cluster
     readonly rest: HttpApi | undefined
+    readonly metrics: { readonly urls: readonly string[] } | undefined
     readonly gatewayUrl: string | undefined
     readonly logger: Logger
   },
@@ -176,6 +190,7 @@ function ownedPeer(
     cluster,
     addresses: network.addresses(),
     restUrls: rest?.urls ?? [],
+    metricsUrls: (metrics?.urls ?? []).map(url => `${url}/metrics`),
     gatewayUrl,
     async [Symbol.asyncDispose]() {
       if (stack.disposed) return

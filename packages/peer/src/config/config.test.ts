@@ -167,6 +167,7 @@ test('what is wrong is named with its key', () => {
     ['cluster.connection_manager.low_water', 500, /low_water is greater than high_water/],
     ['cluster.pubsub.d_factor', 1.5, /^pubsub\.d_factor: must be a whole number, not 1\.5/],
     ['cluster.peer_addresses', 'x', /must be a list of strings/],
+    ['observations.tracing.sampling_prob', 'x', /^tracing\.sampling_prob: must be a number, not "x"/],
     ['consensus.raft', {}, /could not determine the consensus component/],
     ['consensus', [], /^consensus: must be an object, not a list/],
     ['api.restapi.max_header_bytes', 100, /max_header_bytes must be not less then 4096/],
@@ -179,6 +180,8 @@ test('what is wrong is named with its key', () => {
   for (const [path, value, message] of cases) {
     assert.throws(() => load(edited(path, value)), { code: 'CONFIG_INVALID', message }, path)
   }
+  const large = edited('observations.tracing.sampling_prob', 12345).replace('12345', '1e400')
+  assert.throws(() => load(large), { code: 'CONFIG_INVALID', message: /sampling_prob: .*not Infinity/ })
   assert.throws(() => parseServiceConfig('{', 'h'), {
     code: 'CONFIG_INVALID',
     message: /service\.json: is not JSON/,

@@ -52,10 +52,15 @@ export const int: Kind<number> = {
 
 export const float: Kind<number> = {
   zero: 0,
-  parse: json => expectType(json, 'number', 'a number'),
+  parse(json) {
+    const value = expectType(json, 'number', 'a number')
+    // Such as 1e400, which JSON can say but not write.
+    if (!Number.isFinite(value)) throw new RangeError(`must be a number, not ${value}`)
+    return value
+  },
   env(value) {
     const number = Number(value)
-    if (value.trim() === '' || Number.isNaN(number))
+    if (value.trim() === '' || !Number.isFinite(number))
       throw new RangeError(`must be a number, not ${JSON.stringify(value)}`)
     return number
   },

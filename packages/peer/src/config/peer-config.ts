@@ -63,6 +63,11 @@ export function toPeerConfig(config: ServiceConfig, folder: string): PeerConfig 
         lowWater: cluster.connection_manager.low_water,
         gracePeriodMs: cluster.connection_manager.grace_period,
       },
+      resources: {
+        enabled: cluster.resource_manager.enabled,
+        memoryLimitBytes: cluster.resource_manager.memory_limit_bytes,
+        fileDescriptorsLimit: cluster.resource_manager.file_descriptors_limit,
+      },
       pubsub: {
         heartbeatIntervalMs: cluster.pubsub.heartbeat_interval,
         dFactor: cluster.pubsub.d_factor,
@@ -96,7 +101,13 @@ export function toPeerConfig(config: ServiceConfig, folder: string): PeerConfig 
     monitor: { checkIntervalMs: pubsubmon.check_interval },
     informers: informers(config),
     restapi: restapi(config),
+    ...metricsEndpoint(config),
   }
+}
+
+function metricsEndpoint({ observations }: ServiceConfig): Pick<PeerConfig, 'metrics'> {
+  const { metrics } = observations
+  return metrics?.enable_stats === true ? { metrics: { listen: metrics.prometheus_endpoint } } : {}
 }
 
 function ipfsChoice({ ipfs_connector }: ServiceConfig, folder: string): IpfsChoice {

@@ -7,6 +7,7 @@ import type { MonitorConfig } from '../monitor/index.ts'
 import type { NetworkConfig } from '../net/index.ts'
 import type { PinTrackerConfig } from '../pintracker/index.ts'
 import type { IpfsNodeConfig } from '@ipfs-cluster/ipfs'
+import type { MetricsServerConfig } from '../http/metrics/index.ts'
 import type { HttpApiConfig } from '../http/rest/index.ts'
 
 /** Which IPFS daemon serves this peer. */
@@ -31,6 +32,8 @@ export interface PeerConfig {
   readonly informers: InformerConfig
   /** `undefined`: the REST API is not started. */
   readonly restapi: HttpApiConfig | undefined
+  /** `undefined`: no Prometheus endpoint. */
+  readonly metrics?: MetricsServerConfig
   /** Folder of the durable store. */
   readonly storePath: string
 }

@@ -59,7 +59,8 @@ export function createMonitor(
     )
   }
 
-  const receive = ({ data, from }: PubsubMessage) => {
+  const receive = ({ data, from, late }: PubsubMessage) => {
+    if (late === true) return
     let metric: Metric
     try {
       metric = codec.decode(hasPrefix(data, OLD_HEADER) ? data.subarray(OLD_HEADER.length) : data)
