@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import * as codec from './codec.ts'
 import { EMPTY, encodeObject } from './codec.ts'
-import { response } from './protocol.ts'
+import { MUX_PROTOCOL, response, RPC_PROTOCOL } from './protocol.ts'
 import { RpcError } from './rpc-error.ts'
 import { createTestPair } from './test-hosts.ts'
 import type { Codec } from './types.ts'
@@ -30,116 +30,124 @@ import {
   newSeen,
 } from './test-service.ts'
 
-test('unary calls: replies, errors and refusals', async () => {
-  await using pair = await createPair()
-  const { client, serverId } = pair
-  const arg = { data: utf8('hello'), size: 3 }
-  assert.deepEqual(await client.call(serverId, ECHO, arg), arg)
-  assert.deepEqual(pair.seen.peers, [pair.clientId])
-  const large = { data: new Uint8Array(4 * 1024 * 1024).fill(7), size: 1 }
-  assert.deepEqual(await client.call(serverId, ECHO, large), large)
-  const many = await Promise.all(
-    Array.from({ length: 100 }, (_, size) => client.call(serverId, ECHO, { ...arg, size })),
-  )
-  assert.deepEqual(
-    many.map(reply => reply.size),
-    Array.from({ length: 100 }, (_, size) => size),
-  )
+// What callers see is the same whether a call has a stream of its own or shares one.
+for (const [name, protocol] of [
+  ['a stream a call', RPC_PROTOCOL],
+  ['one stream for all calls', MUX_PROTOCOL],
+] as const) {
+  test(`${name}: unary calls: replies, errors and refusals`, async () => {
+    await using pair = await createPair({ protocol })
+    const { client, serverId } = pair
+    const arg = { data: utf8('hello'), size: 3 }
+    assert.deepEqual(await client.call(serverId, ECHO, arg), arg)
+    assert.deepEqual(pair.seen.peers, [pair.clientId])
+    const large = { data: new Uint8Array(4 * 1024 * 1024).fill(7), size: 1 }
+    assert.deepEqual(await client.call(serverId, ECHO, large), large)
+    const many = await Promise.all(
+      Array.from({ length: 100 }, (_, size) => client.call(serverId, ECHO, { ...arg, size })),
+    )
+    assert.deepEqual(
+      many.map(reply => reply.size),
+      Array.from({ length: 100 }, (_, size) => size),
+    )
 
-  await assert.rejects(
-    client.call(serverId, FAIL, EMPTY),
-    fails('RPC_REMOTE', 'crdt consensus component cannot remove peers'),
-  )
-  await assert.rejects(
-    client.call(serverId, BAD_REPLY, EMPTY),
-    fails('RPC_REMOTE', /not an integer of the wanted range/),
-  )
-  for (const method of [CLOSED, UNSERVED]) {
-    const text = `client does not have permissions to call Test.${method.method}`
-    await assert.rejects(client.call(serverId, method, EMPTY), fails('RPC_UNAUTHORIZED', text))
-  }
-  await assert.rejects(
-    client.call(serverId, NOT_THERE, EMPTY),
-    fails('RPC_PROTOCOL', "rpc: can't find method NotThere"),
-  )
-  await assert.rejects(
-    client.call(serverId, { ...NOT_THERE, service: 'Nope' }, EMPTY),
-    fails('RPC_PROTOCOL', "rpc: can't find service Nope"),
-  )
-  const wrongArg = { ...ECHO, arg: codec.int as Codec<unknown> as Codec<Block> }
-  await assert.rejects(
-    client.call(serverId, { ...wrongArg }, 5 as unknown as Block),
-    fails('RPC_PROTOCOL', /^msgpack decode error \[pos \d+\]/),
-  )
-  await assert.rejects(
-    client.call(serverId, { ...ECHO, reply: codec.int as Codec<unknown> as Codec<Block> }, arg),
-    fails('RPC_PROTOCOL', /Test\.Echo on .*msgpack decode error/),
-  )
-})
+    await assert.rejects(
+      client.call(serverId, FAIL, EMPTY),
+      fails('RPC_REMOTE', 'crdt consensus component cannot remove peers'),
+    )
+    await assert.rejects(
+      client.call(serverId, BAD_REPLY, EMPTY),
+      fails('RPC_REMOTE', /not an integer of the wanted range/),
+    )
+    for (const method of [CLOSED, UNSERVED]) {
+      const text = `client does not have permissions to call Test.${method.method}`
+      await assert.rejects(client.call(serverId, method, EMPTY), fails('RPC_UNAUTHORIZED', text))
+    }
+    await assert.rejects(
+      client.call(serverId, NOT_THERE, EMPTY),
+      fails('RPC_PROTOCOL', "rpc: can't find method NotThere"),
+    )
+    await assert.rejects(
+      client.call(serverId, { ...NOT_THERE, service: 'Nope' }, EMPTY),
+      fails('RPC_PROTOCOL', "rpc: can't find service Nope"),
+    )
+    const wrongArg = { ...ECHO, arg: codec.int as Codec<unknown> as Codec<Block> }
+    await assert.rejects(
+      client.call(serverId, { ...wrongArg }, 5 as unknown as Block),
+      fails('RPC_PROTOCOL', /^msgpack decode error \[pos \d+\]/),
+    )
+    await assert.rejects(
+      client.call(serverId, { ...ECHO, reply: codec.int as Codec<unknown> as Codec<Block> }, arg),
+      fails('RPC_PROTOCOL', /Test\.Echo on .*msgpack decode error/),
+    )
+  })
 
-test('an argument that cannot be written fails before anything is sent', async () => {
-  await using pair = await createPair()
-  await assert.rejects(
-    pair.client.call(
-      pair.serverId,
-      { ...OPEN, arg: codec.uint as Codec<unknown> as Codec<Uint8Array> },
-      -1 as unknown as Uint8Array,
-    ),
-  )
-  assert.deepEqual(await pair.client.call(pair.serverId, OPEN, new Uint8Array(9)), 9)
-})
+  test(`${name}: an argument that cannot be written fails before anything is sent`, async () => {
+    await using pair = await createPair({ protocol })
+    await assert.rejects(
+      pair.client.call(
+        pair.serverId,
+        { ...OPEN, arg: codec.uint as Codec<unknown> as Codec<Uint8Array> },
+        -1 as unknown as Uint8Array,
+      ),
+    )
+    assert.deepEqual(await pair.client.call(pair.serverId, OPEN, new Uint8Array(9)), 9)
+  })
 
-test('strangers may send only small arguments', async () => {
-  await using pair = await createPair()
-  assert.equal(await pair.client.call(pair.serverId, OPEN, new Uint8Array(60_000)), 60_000)
-  await assert.rejects(
-    pair.client.call(pair.serverId, OPEN, new Uint8Array(70_000)),
-    fails('RPC_PROTOCOL', /an object of more than 65536 bytes/),
-  )
-})
+  test(`${name}: strangers may send only small arguments`, async () => {
+    await using pair = await createPair({ protocol })
+    assert.equal(await pair.client.call(pair.serverId, OPEN, new Uint8Array(60_000)), 60_000)
+    await assert.rejects(
+      pair.client.call(pair.serverId, OPEN, new Uint8Array(70_000)),
+      fails('RPC_PROTOCOL', /an object of more than 65536 bytes/),
+    )
+  })
 
-test('too large an object is refused, whichever side sends it', async () => {
-  await using pair = await createPair()
-  const data = new Uint8Array(9 * 1024 * 1024)
-  await assert.rejects(
-    pair.client.call(pair.serverId, ECHO, { data, size: 0 }),
-    fails('RPC_PROTOCOL', /an object of more than 8388608 bytes/),
-  )
-  const arg = { data: new Uint8Array(2000), size: 0 }
-  await assert.rejects(
-    pair.client.call(pair.serverId, { ...ECHO, maxReplyBytes: 1000 }, arg),
-    fails('RPC_PROTOCOL', /an object of more than 1000 bytes/),
-  )
-})
+  test(`${name}: too large an object is refused, whichever side sends it`, async () => {
+    await using pair = await createPair({ protocol })
+    const data = new Uint8Array(9 * 1024 * 1024)
+    await assert.rejects(
+      pair.client.call(pair.serverId, ECHO, { data, size: 0 }),
+      fails('RPC_PROTOCOL', /an object of more than 8388608 bytes/),
+    )
+    const arg = { data: new Uint8Array(2000), size: 0 }
+    await assert.rejects(
+      pair.client.call(pair.serverId, { ...ECHO, maxReplyBytes: 1000 }, arg),
+      fails('RPC_PROTOCOL', /an object of more than 1000 bytes/),
+    )
+  })
 
-test('a call that takes too long, is cancelled, or loses its connection', async () => {
-  await using pair = await createPair({ timeoutMs: 50 })
-  const { client, serverId, seen } = pair
-  await assert.rejects(
-    client.call(serverId, HANG, EMPTY),
-    fails('RPC_UNREACHABLE', /no answer from .* within 50 ms/),
-  )
-  assert.match(String(await seen.cancelled.promise), /StreamReset/, 'the server hears of it')
+  test(`${name}: a call that takes too long, is cancelled, or loses its connection`, async () => {
+    await using pair = await createPair({ timeoutMs: 50, protocol })
+    const { client, serverId, seen } = pair
+    await assert.rejects(
+      client.call(serverId, HANG, EMPTY),
+      fails('RPC_UNREACHABLE', /no answer from .* within 50 ms/),
+    )
+    assert.match(String(await seen.cancelled.promise), /StreamReset|cancelled/, 'the server hears of it')
 
-  seen.entered = Promise.withResolvers()
-  seen.cancelled = Promise.withResolvers()
-  const controller = new AbortController()
-  const calling = client.call(serverId, { ...HANG, timeoutMs: 60_000 }, EMPTY, { signal: controller.signal })
-  await seen.entered.promise
-  const reason = new Error('not wanted any more')
-  controller.abort(reason)
-  await assert.rejects(calling, error => error === reason)
-  await seen.cancelled.promise
-  assert.deepEqual(await client.call(serverId, OPEN, new Uint8Array(1)), 1, 'the connection is still good')
+    seen.entered = Promise.withResolvers()
+    seen.cancelled = Promise.withResolvers()
+    const controller = new AbortController()
+    const calling = client.call(serverId, { ...HANG, timeoutMs: 60_000 }, EMPTY, {
+      signal: controller.signal,
+    })
+    await seen.entered.promise
+    const reason = new Error('not wanted any more')
+    controller.abort(reason)
+    await assert.rejects(calling, error => error === reason)
+    await seen.cancelled.promise
+    assert.deepEqual(await client.call(serverId, OPEN, new Uint8Array(1)), 1, 'the connection is still good')
 
-  seen.entered = Promise.withResolvers()
-  seen.cancelled = Promise.withResolvers()
-  const lost = client.call(serverId, { ...HANG, timeoutMs: 60_000 }, EMPTY)
-  await seen.entered.promise
-  pair.cut()
-  await assert.rejects(lost, fails('RPC_UNREACHABLE', /cut/))
-  await seen.cancelled.promise
-})
+    seen.entered = Promise.withResolvers()
+    seen.cancelled = Promise.withResolvers()
+    const lost = client.call(serverId, { ...HANG, timeoutMs: 60_000 }, EMPTY)
+    await seen.entered.promise
+    pair.cut()
+    await assert.rejects(lost, fails('RPC_UNREACHABLE', /cut/))
+    await seen.cancelled.promise
+  })
+}
 
 test('streaming calls: arguments and replies flow at the same time', async () => {
   await using pair = await createPair()
@@ -287,6 +295,19 @@ test('client: misbehaving servers', async () => {
   await assert.rejects(client.call(serverId, OPEN, new Uint8Array(1)), fails('RPC_UNREACHABLE', /reset/))
   await pair.answerWith(() => undefined)
   await assert.rejects(client.call(serverId, OPEN, new Uint8Array(1)), fails('RPC_UNREACHABLE', /no answer/))
+})
+
+test('client: a reply counts although a reset came right behind it', async () => {
+  await using pair = await createPair()
+  await pair.answerWith(stream => {
+    stream.addEventListener('message', () => {
+      if (stream.status !== 'open') return
+      stream.send(encodeObject(response, { service: OPEN, error: '', errorType: 0 }))
+      stream.send(fromHex('07'))
+      stream.abort(new Error('in the same turn'))
+    })
+  })
+  assert.equal(await pair.client.call(pair.serverId, OPEN, new Uint8Array(1)), 7)
 })
 
 test('client: a connection lost between two replies is no end', async () => {

@@ -1,43 +1,74 @@
-import { anySignal, raceSignal } from '@ipfs-cluster/base'
+import {
+  anySignal,
+  raceSignal,
+  refusalsOf,
+  silentMeter,
+  type Clock,
+  type Logger,
+  type Meter,
+} from '@ipfs-cluster/base'
+import { callCounter } from './call-counter.ts'
 import { methodName } from './handler.ts'
-import { OutgoingCall, type CallContext } from './outgoing-call.ts'
-import { startTimer } from './protocol.ts'
+import { MuxPool, type MuxDialer } from './mux-pool.ts'
+import { MuxSession } from './mux-session.ts'
+import { OutgoingCall } from './outgoing-call.ts'
+import { fitsMux, startTimer, type RpcStream } from './protocol.ts'
 import { RpcError } from './rpc-error.ts'
 import type { RpcClient, RpcHandler, StreamingMethod, UnaryMethod } from './types.ts'
 
 /** Deadline of a unary call, and of opening a stream; Go's callers use the same. Milliseconds. */
 export const DEFAULT_TIMEOUT_MS = 15_000
 
-/** `openStream` opens a stream of `RPC_PROTOCOL`, dialling if need be. */
-export interface RpcClientOptions extends CallContext {
+export interface RpcClientOptions {
   /** Calls to this peer, or to the empty id, are answered by `localHandler`: without codec, deadline or authorisation. */
   readonly selfId: string
   /** The method of ours with this name (`Service.Method`). */
   localHandler(name: string): RpcHandler | undefined
+  /** Opens a stream of `RPC_PROTOCOL`, dialling if need be. */
+  openStream(peer: string, options: { readonly signal: AbortSignal }): Promise<RpcStream>
+  /** How to come to streams of `MUX_PROTOCOL`. Without it, every call has a stream of its own. */
+  readonly mux?: MuxDialer
+  readonly clock: Clock
+  readonly logger: Logger
   /** @default DEFAULT_TIMEOUT_MS */
   readonly timeoutMs?: number
+  /** Counts calls and refusals. @default silentMeter */
+  readonly meter?: Meter
 }
 
-export function createRpcClient(options: RpcClientOptions): RpcClient {
-  const { selfId, clock } = options
-  const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS
+/** Disposing of it fails the calls under way over `MUX_PROTOCOL`, closes their streams, and lets no such call begin. */
+export interface OwnedRpcClient extends RpcClient, AsyncDisposable {}
+
+/**
+ * Unary calls go over `MUX_PROTOCOL` where the peer speaks it; errors are the same on both protocols. A call of which the peer may have
+ * heard is never made again.
+ */
+export function createRpcClient(options: RpcClientOptions): OwnedRpcClient {
+  const { selfId, clock, mux, meter = silentMeter, timeoutMs = DEFAULT_TIMEOUT_MS } = options
+  const context = { ...options, refusals: refusalsOf(meter, 'rpc'), calls: callCounter(meter, 'out') }
+  const pool = mux === undefined ? undefined : new MuxPool({ ...context, dialer: mux })
   const isSelf = (peer: string) => peer === selfId || peer === ''
   return {
     async call(peer, method, arg, { signal } = {}) {
       signal?.throwIfAborted()
       if (isSelf(peer)) return await callSelf(options, method, arg, signal)
-      using call = new OutgoingCall(options, peer, method, signal)
+      using call = new OutgoingCall(context, peer, method, signal)
       const deadline = method.timeoutMs ?? timeoutMs
       using _ = startTimer(clock, deadline, () => call.expire(deadline))
-      return await call.ask(await call.open(), arg)
+      const way = pool !== undefined && fitsMux(method) ? await call.reach(pool) : undefined
+      if (way instanceof MuxSession) return await call.askShared(way, arg)
+      return await call.ask(way ?? (await call.open()), arg)
     },
     async *stream(peer, method, args, { signal } = {}) {
       signal?.throwIfAborted()
       if (isSelf(peer)) return yield* streamSelf(options, method, args, signal)
-      using call = new OutgoingCall(options, peer, method, signal)
+      using call = new OutgoingCall(context, peer, method, signal)
       const timer = startTimer(clock, timeoutMs, () => call.expire(timeoutMs))
       const opening = call.open().finally(() => timer[Symbol.dispose]())
       yield* call.converse(await opening, args)
+    },
+    async [Symbol.asyncDispose]() {
+      await pool?.[Symbol.asyncDispose]()
     },
   }
 }

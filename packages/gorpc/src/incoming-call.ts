@@ -1,10 +1,22 @@
-import { asError, errorMessage, type Clock, type Logger } from '@ipfs-cluster/base'
+import { asError, errorMessage, type Clock, type Logger, type Refusals } from '@ipfs-cluster/base'
+import { refusalReason } from './call-error.ts'
 import { methodName } from './handler.ts'
+import {
+  ARG_TIMEOUT_MS,
+  MAX_OPEN_ARG_BYTES,
+  MAX_OPEN_CALL_BYTES,
+  MAX_REPLY_BYTES_PER_PEER,
+  MAX_SERVICE_ID_BYTES,
+  REPLY_STALL_MS,
+  REQUEST_TIMEOUT_MS,
+} from './limits.ts'
+import type { Admission } from './method-table.ts'
 import { MsgpackError } from './msgpack-error.ts'
 import type { MsgpackReader } from './msgpack-reader.ts'
 import type { MsgpackWriter } from './msgpack-writer.ts'
 import { ObjectReader } from './object-reader.ts'
 import { ObjectWriter } from './object-writer.ts'
+import type { PeerAccount } from './peer-account.ts'
 import {
   ERROR_TYPE,
   MAX_OBJECT_BYTES,
@@ -17,21 +29,12 @@ import {
 import { abortWith, closeGently } from './stream-end.ts'
 import type { RpcHandler, RpcMethod } from './types.ts'
 
-/** How long a caller may take to say which method it wants, with a unary method's argument. Milliseconds. */
-const REQUEST_TIMEOUT_MS = 30_000
-/** Names of service and method with what stands around them. Bytes. */
-const MAX_SERVICE_ID_BYTES = 1024
-/** Largest argument of a method that strangers may call. Bytes. */
-const MAX_OPEN_ARG_BYTES = 64 * 1024
-
-/** What the server has to say to a request before the argument is looked at. */
-export type Admission =
-  { readonly handler: RpcHandler } | { readonly refusal: string; readonly errorType: number }
-
 export interface ServingContext {
   admit(id: ServiceId, peer: string): Admission
   readonly clock: Clock
   readonly logger: Logger
+  readonly refusals: Refusals
+  readonly maxRequestBytesPerPeer: number
 }
 
 type UnaryServe = Extract<RpcHandler['serve'], { kind: 'unary' }>
@@ -46,19 +49,34 @@ export class IncomingCall {
   readonly #context: ServingContext
   readonly #stream: RpcStream
   readonly #peer: string
+  readonly #account: PeerAccount
   readonly #reader: ObjectReader
   readonly #writer: ObjectWriter
   /** Fires when nobody waits for the answer any more. */
   readonly #gone = new AbortController()
   readonly #stopped: AbortSignal
 
-  constructor(context: ServingContext, stream: RpcStream, peer: string, stopped: AbortSignal) {
+  constructor(
+    context: ServingContext,
+    stream: RpcStream,
+    peer: string,
+    account: PeerAccount,
+    stopped: AbortSignal,
+  ) {
     this.#context = context
     this.#stream = stream
     this.#peer = peer
+    this.#account = account
     this.#stopped = stopped
-    this.#reader = new ObjectReader(stream)
-    this.#writer = new ObjectWriter(stream)
+    this.#reader = new ObjectReader(stream, {
+      hold: bytes => this.#hold(bytes),
+      onExcess: () => context.refusals.count('endless_request'),
+    })
+    this.#writer = new ObjectWriter(stream, {
+      clock: context.clock,
+      stallMs: REPLY_STALL_MS,
+      onStall: () => this.#reset('slow_reader', 'the caller does not read'),
+    })
     // Half-closing is no reason to stop: a caller that ends its side early still gets its answer.
     stream.addEventListener('close', event => {
       this.#gone.abort(event.error ?? new Error('the caller left'))
@@ -74,6 +92,9 @@ export class IncomingCall {
     } catch (error) {
       this.#stream.abort(asError(error))
       throw error
+    } finally {
+      // Lets go of what nobody has read.
+      this.#reader.discard()
     }
   }
 
@@ -87,10 +108,14 @@ export class IncomingCall {
       id = serviceId.decode(request)
     } catch (error) {
       if (!(error instanceof MsgpackError)) throw error
+      this.#context.refusals.count(refusalReason(error))
       return await this.#refuse(undefined, `error reading service ID: ${error.message}`, ERROR_TYPE.server)
     }
     const admission = this.#context.admit(id, this.#peer)
-    if ('refusal' in admission) return await this.#refuse(id, admission.refusal, admission.errorType)
+    if ('refusal' in admission) {
+      this.#context.refusals.count(admission.reason)
+      return await this.#refuse(id, admission.refusal, admission.errorType)
+    }
     const { method, serve } = admission.handler
     if (serve.kind === 'unary') await this.#unary(method, serve)
     else await this.#streaming(method, serve)
@@ -104,6 +129,7 @@ export class IncomingCall {
       arg = method.arg.decode(object)
     } catch (error) {
       if (!(error instanceof MsgpackError)) throw error
+      this.#context.refusals.count(refusalReason(error))
       return await this.#refuse(method, error.message, ERROR_TYPE.server)
     }
     // A second request on the same stream is not looked at.
@@ -114,7 +140,22 @@ export class IncomingCall {
     } catch (error) {
       this.#addFailure(method, error)
     }
-    await this.#writer.flush()
+    await this.#flushReply()
+  }
+
+  /** Sends the one reply of a unary call, unless too much waits for this peer already. */
+  async #flushReply(): Promise<void> {
+    const { length } = this.#writer
+    const account = this.#account
+    if (account.replyBytes > 0 && account.replyBytes + length > MAX_REPLY_BYTES_PER_PEER) {
+      return this.#reset('slow_reader', 'too many bytes wait to be read')
+    }
+    account.replyBytes += length
+    try {
+      await this.#writer.flush()
+    } finally {
+      account.replyBytes -= length
+    }
   }
 
   async #streaming(method: RpcMethod<unknown, unknown>, serve: StreamingServe): Promise<void> {
@@ -132,21 +173,39 @@ export class IncomingCall {
 
   async *#args(method: RpcMethod<unknown, unknown>): AsyncGenerator<unknown> {
     const limit = argLimit(method)
-    while (true) {
-      const object = this.#reader.poll(limit) ?? (await this.#reader.next(limit))
-      if (object === undefined) return
-      yield method.arg.decode(object)
+    if (method.policy === 'open') this.#reader.allow(MAX_OPEN_CALL_BYTES)
+    try {
+      while (true) {
+        const object = await this.#request(limit, ARG_TIMEOUT_MS)
+        if (object === undefined) return
+        yield method.arg.decode(object)
+      }
+    } catch (error) {
+      if (error instanceof MsgpackError) this.#context.refusals.count(refusalReason(error))
+      throw error
     }
   }
 
   /** Waits for an object of the request, but not for ever. */
-  async #request(maxBytes: number): Promise<MsgpackReader | undefined> {
+  async #request(maxBytes: number, timeoutMs = REQUEST_TIMEOUT_MS): Promise<MsgpackReader | undefined> {
     const object = this.#reader.poll(maxBytes)
     if (object !== undefined) return object
-    using _ = startTimer(this.#context.clock, REQUEST_TIMEOUT_MS, () =>
-      this.#stream.abort(new Error(`no request within ${REQUEST_TIMEOUT_MS} ms`)),
+    using _ = startTimer(this.#context.clock, timeoutMs, () =>
+      this.#reset('slow_request', `no request within ${timeoutMs} ms`),
     )
     return await this.#reader.next(maxBytes)
+  }
+
+  #hold(bytes: number): void {
+    this.#account.requestBytes += bytes
+    if (bytes > 0 && this.#account.requestBytes > this.#context.maxRequestBytesPerPeer) {
+      this.#reset('too_many_request_bytes', 'too many bytes of requests at once')
+    }
+  }
+
+  #reset(reason: string, message: string): void {
+    this.#context.refusals.count(reason)
+    this.#stream.abort(new Error(message))
   }
 
   #add(method: RpcMethod<unknown, unknown>, reply: unknown): void {
@@ -175,6 +234,7 @@ export class IncomingCall {
   }
 }
 
-function argLimit(method: RpcMethod<unknown, unknown>): number {
+/** Largest argument of a method. Bytes. */
+export function argLimit(method: RpcMethod<unknown, unknown>): number {
   return method.policy === 'open' ? MAX_OPEN_ARG_BYTES : MAX_OBJECT_BYTES
 }

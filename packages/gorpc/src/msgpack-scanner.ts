@@ -81,12 +81,17 @@ export class ObjectScanner {
       this.#missing += found.children - 1
       // Every announced object takes at least one byte.
       if (this.#position + this.#missing > limit) {
-        throw new MsgpackError(`msgpack decode error: an object of more than ${limit} bytes`, {
-          code: 'MSGPACK_TOO_LARGE',
-          limit,
-        })
+        throw tooLarge(limit)
       }
     }
     return start + this.#position <= end
   }
+}
+
+/** An object of more than `limit` bytes was announced or has arrived. */
+export function tooLarge(limit: number): MsgpackError {
+  return new MsgpackError(`msgpack decode error: an object of more than ${limit} bytes`, {
+    code: 'MSGPACK_TOO_LARGE',
+    limit,
+  })
 }

@@ -1,4 +1,5 @@
 import { EMPTY_BYTES } from '@ipfs-cluster/base'
+import { MAX_DISCARDED_BYTES } from './limits.ts'
 import { MsgpackError } from './msgpack-error.ts'
 import { MsgpackReader } from './msgpack-reader.ts'
 import { ObjectScanner } from './msgpack-scanner.ts'
@@ -12,7 +13,15 @@ const PAUSE_AT_BYTES = 256 * 1024
  */
 const MAX_PAUSED_BYTES = 17 * 1024 * 1024
 
-type MessageData = { subarray(): Uint8Array }
+type MessageData = { readonly byteLength: number; subarray(): Uint8Array }
+
+/** What a server wants to know of a caller's bytes. */
+export interface ReaderWatch {
+  /** So many bytes more, or less when negative, are kept until somebody takes them. */
+  hold(bytes: number): void
+  /** The stream was reset: more came than it was allowed to bring. */
+  onExcess(): void
+}
 
 /**
  * Takes msgpack objects out of a stream one by one. It holds one object and what arrived behind it, never the whole stream.
@@ -22,6 +31,11 @@ type MessageData = { subarray(): Uint8Array }
  */
 export class ObjectReader {
   readonly #stream: RpcStream
+  readonly #watch: ReaderWatch | undefined
+  /** Of unread bytes, those that the watch knows of. */
+  #held = 0
+  /** Bytes that may still arrive. */
+  #allowance = Number.POSITIVE_INFINITY
   /** The unread bytes are those from `#start` to `#end`. What was handed out as a view is never written again. */
   #bytes: Uint8Array = EMPTY_BYTES
   #start = 0
@@ -35,13 +49,14 @@ export class ObjectReader {
   #discarding = false
   #wake: (() => void) | undefined
 
-  constructor(stream: RpcStream) {
+  constructor(stream: RpcStream, watch?: ReaderWatch) {
     this.#stream = stream
+    this.#watch = watch
     stream.maxReadBufferLength = MAX_PAUSED_BYTES
     const isOpen = stream.status === 'open' || stream.status === 'closing'
     this.#finished = isOpen && stream.remoteWriteStatus === 'closed'
     stream.addEventListener('message', event => {
-      if (!this.#discarding) this.#take(event.data)
+      this.#onData(event.data)
       this.#notify()
     })
     stream.addEventListener('remoteCloseWrite', () => {
@@ -69,6 +84,7 @@ export class ObjectReader {
     const start = this.#start
     this.#start += this.#scanner.length
     this.#scanner = new ObjectScanner()
+    this.#hold()
     return new MsgpackReader(this.#bytes, start, this.#start)
   }
 
@@ -105,15 +121,23 @@ export class ObjectReader {
     if (this.#scanner.length > 0) return false
     if (!new MsgpackReader(this.#bytes, this.#start, this.#end).tryBytes(expected)) return false
     this.#start += expected.length
+    this.#hold()
     return true
   }
 
-  /** From now on, everything that arrives is dropped. */
+  /** From now on, no more than `bytes` may arrive, or the stream is reset. */
+  allow(bytes: number): void {
+    this.#allowance = bytes
+  }
+
+  /** From now on, everything that arrives is dropped, up to `MAX_DISCARDED_BYTES`. */
   discard(): void {
     this.#discarding = true
     this.#bytes = EMPTY_BYTES
     this.#start = 0
     this.#end = 0
+    this.#hold()
+    this.allow(MAX_DISCARDED_BYTES)
     this.#resume()
   }
 
@@ -131,6 +155,25 @@ export class ObjectReader {
     this.#wake = resolve
     this.#resume()
     await promise
+  }
+
+  #onData(data: MessageData): void {
+    this.#allowance -= data.byteLength
+    if (this.#allowance < 0) {
+      this.#watch?.onExcess()
+      return this.#stream.abort(new Error('the peer sent more than the call may have'))
+    }
+    if (this.#discarding) return
+    this.#take(data)
+    this.#hold()
+  }
+
+  /** Tells the watch what has changed. */
+  #hold(): void {
+    const unread = this.#end - this.#start
+    if (unread === this.#held) return
+    this.#watch?.hold(unread - this.#held)
+    this.#held = unread
   }
 
   #take(data: MessageData): void {

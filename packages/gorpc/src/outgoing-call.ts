@@ -1,13 +1,19 @@
-import { asError, errorMessage, type Clock, type Logger } from '@ipfs-cluster/base'
+import { asError, type Clock, type Logger, type Refusals } from '@ipfs-cluster/base'
+import type { CallCounter } from './call-counter.ts'
+import { callError, failedCall, refusalError, refusalReason, type Target } from './call-error.ts'
 import { encodeObject } from './codec.ts'
 import { methodName } from './handler.ts'
 import { MsgpackError } from './msgpack-error.ts'
+import { MsgpackReader } from './msgpack-reader.ts'
+import { MsgpackWriter } from './msgpack-writer.ts'
+import { FRAME } from './mux-frame.ts'
+import type { MuxPool } from './mux-pool.ts'
+import type { MuxSession } from './mux-session.ts'
 import { ObjectReader } from './object-reader.ts'
 import { ObjectWriter } from './object-writer.ts'
 import { ERROR_TYPE, MAX_OBJECT_BYTES, response, serviceId, type RpcStream } from './protocol.ts'
-import { RpcError, type RpcFailure } from './rpc-error.ts'
 import { abortWith, closeGently } from './stream-end.ts'
-import type { RpcMethod } from './types.ts'
+import type { Codec, RpcMethod } from './types.ts'
 
 /** What stands before a reply: service, method and the text of an error. Bytes. */
 const MAX_RESPONSE_BYTES = 1024 * 1024
@@ -16,18 +22,20 @@ export interface CallContext {
   openStream(peer: string, options: { readonly signal: AbortSignal }): Promise<RpcStream>
   readonly clock: Clock
   readonly logger: Logger
+  readonly refusals: Refusals
+  readonly calls: CallCounter
 }
 
-/** One remote call: one stream. Must be disposed. */
-export class OutgoingCall<Arg, Reply> implements Disposable {
+/** One remote call, over a stream of its own or over one that is shared. Must be disposed. */
+export class OutgoingCall<Arg, Reply> implements Disposable, Target {
+  readonly peer: string
+  readonly method: RpcMethod<Arg, Reply>
   readonly #context: CallContext
-  readonly #peer: string
-  readonly #method: RpcMethod<Arg, Reply>
   readonly #cancel = new AbortController()
   readonly #caller: AbortSignal | undefined
   readonly #onCallerAbort = () => this.#cancel.abort(this.#caller?.reason)
-  /** What stands before every reply that is no error. */
-  readonly #accepted: Uint8Array
+  /** What stands before every reply on a stream that is no error. */
+  #accepted: Uint8Array | undefined
 
   constructor(
     context: CallContext,
@@ -36,9 +44,8 @@ export class OutgoingCall<Arg, Reply> implements Disposable {
     caller: AbortSignal | undefined,
   ) {
     this.#context = context
-    this.#peer = peer
-    this.#method = method
-    this.#accepted = encodeObject(response, { service: method, error: '', errorType: 0 })
+    this.peer = peer
+    this.method = method
     this.#caller = caller
     caller?.addEventListener('abort', this.#onCallerAbort, { once: true })
   }
@@ -49,13 +56,38 @@ export class OutgoingCall<Arg, Reply> implements Disposable {
 
   /** Gives up: the peer took longer than `ms`. */
   expire(ms: number): void {
-    this.#cancel.abort(this.#error('RPC_UNREACHABLE', `no answer from ${this.#peer} within ${ms} ms`))
+    this.#cancel.abort(callError(this, 'RPC_UNREACHABLE', `no answer from ${this.peer} within ${ms} ms`))
   }
 
-  /** Dials, if need be, and opens the stream. */
+  /** Dials, if need be, and opens a stream for this call. */
   async open(): Promise<RpcStream> {
     try {
-      return await this.#context.openStream(this.#peer, { signal: this.#cancel.signal })
+      return await this.#context.openStream(this.peer, { signal: this.#cancel.signal })
+    } catch (error) {
+      throw this.#failure(error)
+    }
+  }
+
+  /** As `MuxPool.reach`. */
+  async reach(pool: MuxPool): Promise<MuxSession | RpcStream | undefined> {
+    try {
+      return pool.session(this.peer) ?? (await pool.reach(this.peer, this.#cancel.signal))
+    } catch (error) {
+      throw this.#failure(error)
+    }
+  }
+
+  /** A unary call among others on one stream. */
+  async askShared(session: MuxSession, arg: Arg): Promise<Reply> {
+    try {
+      const writer = new MsgpackWriter()
+      serviceId.encode(writer, this.method)
+      this.method.arg.encode(writer, arg)
+      this.#context.calls.count('mux')
+      const { type, bytes } = await session.ask(writer.take(), this.#replyLimit, this.#cancel.signal)
+      if (type === FRAME.reply) return this.#decode(this.method.reply, new MsgpackReader(bytes))
+      const { error, errorType } = this.#decode(response, new MsgpackReader(bytes))
+      throw refusalError(this, error, errorType)
     } catch (error) {
       throw this.#failure(error)
     }
@@ -67,14 +99,15 @@ export class OutgoingCall<Arg, Reply> implements Disposable {
     const reader = new ObjectReader(stream)
     try {
       const writer = new ObjectWriter(stream)
+      this.#context.calls.count('stream')
       writer.add(objects => {
-        serviceId.encode(objects, this.#method)
-        this.#method.arg.encode(objects, arg)
+        serviceId.encode(objects, this.method)
+        this.method.arg.encode(objects, arg)
       })
       // Not awaited, as the peer may refuse before it has read all. When sending fails, so does reading.
       writer.flush().catch((error: unknown) => stream.abort(asError(error)))
       const reply = await this.#reply(reader)
-      if (reply === undefined) throw this.#error('RPC_PROTOCOL', `${this.#peer} gave no answer`)
+      if (reply === undefined) throw callError(this, 'RPC_PROTOCOL', `${this.peer} gave no answer`)
       void closeGently(stream, reader, this.#context.clock)
       return reply.value
     } catch (error) {
@@ -88,6 +121,7 @@ export class OutgoingCall<Arg, Reply> implements Disposable {
     using _ = abortWith(stream, this.#cancel.signal)
     const reader = new ObjectReader(stream)
     let over = false
+    this.#context.calls.count('stream')
     void this.#sendAll(stream, args, () => over || reader.closed)
     try {
       while (true) {
@@ -111,18 +145,18 @@ export class OutgoingCall<Arg, Reply> implements Disposable {
   async #sendAll(stream: RpcStream, args: AsyncIterable<Arg> | Iterable<Arg>, isOver: () => boolean) {
     try {
       const writer = new ObjectWriter(stream)
-      writer.add(objects => serviceId.encode(objects, this.#method))
+      writer.add(objects => serviceId.encode(objects, this.method))
       await writer.advance()
       for await (const arg of args) {
         if (isOver()) return
-        writer.add(objects => this.#method.arg.encode(objects, arg))
+        writer.add(objects => this.method.arg.encode(objects, arg))
         await writer.advance()
       }
       await writer.flush()
       await stream.close()
     } catch (error) {
       if (isOver()) {
-        const fields = { peer: this.#peer, method: methodName(this.#method), err: error }
+        const fields = { peer: this.peer, method: methodName(this.method), err: error }
         this.#context.logger.debug(fields, 'arguments of a finished call failed')
       } else this.#cancel.abort(error)
     }
@@ -130,39 +164,47 @@ export class OutgoingCall<Arg, Reply> implements Disposable {
 
   /** The next reply, or `undefined` when the peer has no more. */
   async #reply(reader: ObjectReader): Promise<{ readonly value: Reply } | undefined> {
+    this.#accepted ??= encodeObject(response, { service: this.method, error: '', errorType: 0 })
     if (!reader.tryBytes(this.#accepted)) {
-      const header = await reader.next(MAX_RESPONSE_BYTES)
+      const header = await this.#object(reader, MAX_RESPONSE_BYTES)
       if (header === undefined) return undefined
-      const { error, errorType } = response.decode(header)
-      if (error !== '' || errorType !== ERROR_TYPE.application) throw this.#refusal(error, errorType)
+      const { error, errorType } = this.#decode(response, header)
+      if (error !== '' || errorType !== ERROR_TYPE.application) throw refusalError(this, error, errorType)
     }
-    const limit = this.#method.maxReplyBytes ?? MAX_OBJECT_BYTES
-    const body = reader.poll(limit) ?? (await reader.next(limit))
+    const body = await this.#object(reader, this.#replyLimit)
     // Go takes this for success with a zero value.
-    if (body === undefined) throw this.#error('RPC_PROTOCOL', `${this.#peer} ended before its reply`)
-    return { value: this.#method.reply.decode(body) }
+    if (body === undefined) throw callError(this, 'RPC_PROTOCOL', `${this.peer} ended before its reply`)
+    return { value: this.#decode(this.method.reply, body) }
   }
 
-  #refusal(text: string, errorType: number): RpcError {
-    const code =
-      errorType === ERROR_TYPE.authorization
-        ? 'RPC_UNAUTHORIZED'
-        : errorType === ERROR_TYPE.application
-          ? 'RPC_REMOTE'
-          : 'RPC_PROTOCOL'
-    return this.#error(code, text === '' ? `${this.#peer} refused without saying why` : text)
+  get #replyLimit(): number {
+    return this.method.maxReplyBytes ?? MAX_OBJECT_BYTES
+  }
+
+  /** As `reader.next`; what cannot be read is counted. */
+  async #object(reader: ObjectReader, limit: number): Promise<MsgpackReader | undefined> {
+    try {
+      return reader.poll(limit) ?? (await reader.next(limit))
+    } catch (error) {
+      throw this.#counted(error)
+    }
+  }
+
+  #decode<T>(codec: Codec<T>, bytes: MsgpackReader): T {
+    try {
+      return codec.decode(bytes)
+    } catch (error) {
+      throw this.#counted(error)
+    }
+  }
+
+  #counted(error: unknown): unknown {
+    if (error instanceof MsgpackError) this.#context.refusals.count(refusalReason(error))
+    return error
   }
 
   /** What the caller gets to see. */
   #failure(error: unknown): unknown {
-    if (this.#cancel.signal.aborted) return this.#cancel.signal.reason
-    if (error instanceof RpcError) return error
-    const code = error instanceof MsgpackError ? 'RPC_PROTOCOL' : 'RPC_UNREACHABLE'
-    return this.#error(code, `${methodName(this.#method)} on ${this.#peer}: ${errorMessage(error)}`, error)
-  }
-
-  #error(code: RpcFailure['code'], message: string, cause?: unknown): RpcError {
-    const data = { code, peer: this.#peer, method: methodName(this.#method) }
-    return new RpcError(message, data, cause === undefined ? {} : { cause })
+    return this.#cancel.signal.aborted ? this.#cancel.signal.reason : failedCall(this, error)
   }
 }

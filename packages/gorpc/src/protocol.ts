@@ -1,13 +1,25 @@
 import type { Clock } from '@ipfs-cluster/base'
 import type { Stream } from '@libp2p/interface'
 import { field, int, omitEmpty, string, struct } from './codec.ts'
-import type { Codec } from './types.ts'
+import type { Codec, RpcMethod } from './types.ts'
 
 /** libp2p protocol of cluster peers. */
 export const RPC_PROTOCOL = '/ipfscluster/1.0/rpc'
 
+/**
+ * libp2p protocol of peers of this implementation: one long stream carries all unary calls of one peer to another (`mux-frame.ts`).
+ * Streaming methods, and those with `maxReplyBytes` above `MAX_OBJECT_BYTES`, keep a stream of `RPC_PROTOCOL` for each call, where
+ * yamux gives each its own flow control.
+ */
+export const MUX_PROTOCOL = '/ipfscluster-ts/1.0/rpc'
+
 /** Largest argument or reply. Bytes: a block of 4 MiB with room for what stands around it. */
 export const MAX_OBJECT_BYTES = 8 * 1024 * 1024
+
+/** Whether calls of this method may go over `MUX_PROTOCOL`. */
+export function fitsMux({ kind, maxReplyBytes }: RpcMethod<unknown, unknown>): boolean {
+  return kind === 'unary' && (maxReplyBytes ?? MAX_OBJECT_BYTES) <= MAX_OBJECT_BYTES
+}
 
 /** What a call needs of a libp2p stream. */
 export type RpcStream = Pick<
@@ -25,6 +37,7 @@ export type RpcStream = Pick<
   | 'send'
   | 'status'
   | 'writableNeedsDrain'
+  | 'writeBufferLength'
 >
 
 export interface ServiceId {

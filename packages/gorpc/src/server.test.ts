@@ -5,8 +5,21 @@ import { test } from 'node:test'
 import * as fc from 'fast-check'
 import { EMPTY, encodeObject } from './codec.ts'
 import { ObjectReader } from './object-reader.ts'
-import { response, serviceId } from './protocol.ts'
-import { HANG, OPEN, SUM, createPair, fails, collect, drain, header, errorBytes } from './test-service.ts'
+import { FRAME, FrameWriter } from './mux-frame.ts'
+import { MUX_PROTOCOL, response, RPC_PROTOCOL, serviceId } from './protocol.ts'
+import {
+  HANG,
+  OPEN,
+  STUBBORN,
+  SUM,
+  createPair,
+  handlers,
+  fails,
+  collect,
+  drain,
+  header,
+  errorBytes,
+} from './test-service.ts'
 
 test('server: the bytes of replies and refusals, whether the client half-closes or not', async () => {
   await using pair = await createPair()
@@ -86,19 +99,20 @@ test('server: at most so many calls of one peer at once', async () => {
     await systemClock.sleep(5)
 })
 
-test('server: stopping resets its calls and waits for them', async () => {
-  await using pair = await createPair()
-  const calling = pair.client.call(pair.serverId, HANG, EMPTY)
-  const failure = assert.rejects(calling, fails('RPC_UNREACHABLE', /reset/))
-  await pair.seen.entered.promise
-  await pair.server[Symbol.asyncDispose]()
-  await pair.seen.cancelled.promise
-  await failure
-  await assert.rejects(
-    pair.client.call(pair.serverId, OPEN, new Uint8Array(1)),
-    fails('RPC_UNREACHABLE', /reset/),
-  )
-})
+for (const protocol of [RPC_PROTOCOL, MUX_PROTOCOL])
+  test(`server: stopping resets its calls and waits for them, ${protocol}`, async () => {
+    await using pair = await createPair({ protocol })
+    const calling = pair.client.call(pair.serverId, HANG, EMPTY)
+    const failure = assert.rejects(calling, fails('RPC_UNREACHABLE', /reset/))
+    await pair.seen.entered.promise
+    await pair.server[Symbol.asyncDispose]()
+    await pair.seen.cancelled.promise
+    await failure
+    await assert.rejects(
+      pair.client.call(pair.serverId, OPEN, new Uint8Array(1)),
+      fails('RPC_UNREACHABLE', /reset/),
+    )
+  })
 
 test('a request that is there, with its end, before anybody listens', async () => {
   await using pair = await createPair()
@@ -118,6 +132,62 @@ test('a request that is there, with its end, before anybody listens', async () =
   while (ended.remoteWriteStatus !== 'closed') await systemClock.sleep(1)
   assert.equal(await new ObjectReader(ended).next(100), undefined)
   await ended.close()
+})
+
+test('mux: requests that are there, with the end, before anybody listens', async () => {
+  await using pair = await createPair()
+  const handed = Promise.withResolvers<Stream>()
+  await pair.answerWith(stream => handed.resolve(stream), MUX_PROTOCOL)
+  const near = await pair.rawStream(MUX_PROTOCOL)
+  const answers = drain(near)
+  const writer = new FrameWriter()
+  for (const id of [1, 2]) {
+    writer.add(FRAME.request, id, concatBytes([header('Open'), fromHex('a2'), new Uint8Array(2)]), false)
+  }
+  near.send(writer.take())
+  await near.close()
+  const stream = await handed.promise
+  while (stream.remoteWriteStatus !== 'closed') await systemClock.sleep(1)
+  await pair.server.handleMux(stream, 'somebody')
+  assert.equal(await answers, ['03', '01', '01', '02', '03', '01', '02', '02'].join(''))
+
+  const empty = Promise.withResolvers<Stream>()
+  await pair.answerWith(stream => empty.resolve(stream), MUX_PROTOCOL)
+  await (await pair.rawStream(MUX_PROTOCOL)).close()
+  const ended = await empty.promise
+  while (ended.remoteWriteStatus !== 'closed') await systemClock.sleep(1)
+  await pair.server.handleMux(ended, 'somebody')
+})
+
+test('mux: a caller that ends its side still gets its answers', async () => {
+  await using pair = await createPair()
+  const stream = await pair.rawStream(MUX_PROTOCOL)
+  const answers = drain(stream)
+  const writer = new FrameWriter()
+  writer.add(FRAME.request, 1, concatBytes([header('Stubborn'), fromHex('80')]), false)
+  stream.send(writer.take())
+  await pair.seen.entered.promise
+  await stream.close()
+  pair.seen.release.resolve()
+  assert.equal(await answers, '03010180')
+})
+
+test('server: other methods from one call to the next', async () => {
+  await using pair = await createPair({ protocol: MUX_PROTOCOL })
+  const { client, serverId, server, seen } = pair
+  const under = client.call(serverId, STUBBORN, EMPTY)
+  await seen.entered.promise
+  server.replaceMethods({ handlers: [], authorize: () => false })
+  await assert.rejects(
+    client.call(serverId, OPEN, new Uint8Array(1)),
+    fails('RPC_PROTOCOL', "rpc: can't find service Test"),
+  )
+  assert.equal(server.handler('Test.Open'), undefined)
+  server.replaceMethods({ handlers: handlers(seen), authorize: () => true })
+  assert.equal(await client.call(serverId, OPEN, new Uint8Array(1)), 1)
+  seen.release.resolve()
+  assert.deepEqual(await under, EMPTY, 'calls being served go on')
+  assert.equal(pair.opened.length, 1)
 })
 
 test('golden vectors of requests and responses', () => {

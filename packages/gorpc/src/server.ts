@@ -1,24 +1,30 @@
-import { assert, errorMessage, type Clock, type Logger } from '@ipfs-cluster/base'
-import { methodName } from './handler.ts'
-import { IncomingCall, type Admission } from './incoming-call.ts'
-import { ERROR_TYPE, type RpcStream, type ServiceId } from './protocol.ts'
-import type { RpcHandler, RpcMethod } from './types.ts'
+import {
+  asError,
+  errorMessage,
+  refusalsOf,
+  silentMeter,
+  type Clock,
+  type Logger,
+  type Meter,
+} from '@ipfs-cluster/base'
+import { callCounter } from './call-counter.ts'
+import { IncomingCall } from './incoming-call.ts'
+import { MAX_CALLS_PER_PEER, MAX_MUX_STREAMS_PER_PEER, MAX_REQUEST_BYTES_PER_PEER } from './limits.ts'
+import { createMethodTable, type RpcMethods } from './method-table.ts'
+import { IncomingMux } from './mux-server.ts'
+import { PeerAccounts } from './peer-account.ts'
+import type { RpcStream } from './protocol.ts'
+import type { RpcHandler } from './types.ts'
 
-/** Calls of one peer served at once; more are reset. */
-const MAX_CALLS_PER_PEER = 512
-/** Length of `Service` and `Method` together. Bytes; Go refuses longer names too. */
-const MAX_NAME_BYTES = 256
-
-export interface RpcServerOptions {
-  readonly handlers: readonly RpcHandler[]
-  /** Methods of ours that no handler serves: known by name, so that callers learn that they are not allowed rather than mistaken. */
-  readonly unserved?: readonly RpcMethod<unknown, unknown>[]
-  /** May this peer call this method? Asked for every remote call, before its argument is read. */
-  authorize(peer: string, method: RpcMethod<unknown, unknown>): boolean
+export interface RpcServerOptions extends RpcMethods {
   readonly clock: Clock
   readonly logger: Logger
   /** @default MAX_CALLS_PER_PEER */
   readonly maxCallsPerPeer?: number
+  /** @default MAX_REQUEST_BYTES_PER_PEER */
+  readonly maxRequestBytesPerPeer?: number
+  /** Counts calls and refusals. @default silentMeter */
+  readonly meter?: Meter
 }
 
 export interface RpcServer extends AsyncDisposable {
@@ -27,67 +33,92 @@ export interface RpcServer extends AsyncDisposable {
    * the call is over; never rejects.
    */
   handleStream(stream: RpcStream, remotePeer: string): Promise<void>
+  /**
+   * Serves all calls of a stream of `MUX_PROTOCOL`. Call it in the same turn in which libp2p handed the stream over. Resolves when the
+   * stream and its calls are over; never rejects.
+   */
+  handleMux(stream: RpcStream, remotePeer: string): Promise<void>
   /** The handler of `Service.Method`, for calls to ourselves. */
   handler(name: string): RpcHandler | undefined
+  /** Serves these methods instead of the present ones. Calls that are being served go on. @throws as `createRpcServer` */
+  replaceMethods(methods: RpcMethods): void
 }
 
 /** @throws when a name is longer than Go allows or registered twice: mistakes of the program. */
 export function createRpcServer(options: RpcServerOptions): RpcServer {
-  const handlers = new Map<string, RpcHandler>()
-  const methods = new Map<string, RpcMethod<unknown, unknown>>()
-  const services = new Set<string>()
-  const register = (method: RpcMethod<unknown, unknown>): string => {
-    const name = methodName(method)
-    assert(name.length <= MAX_NAME_BYTES, `method name ${name} is too long`)
-    assert(!methods.has(name), `method ${name} is registered twice`)
-    methods.set(name, method)
-    services.add(method.service)
-    return name
-  }
-  for (const handler of options.handlers) handlers.set(register(handler.method), handler)
-  for (const method of options.unserved ?? []) register(method)
-
-  const admit = (id: ServiceId, peer: string): Admission => {
-    const { server, authorization } = ERROR_TYPE
-    if (!services.has(id.service)) {
-      return { refusal: `rpc: can't find service ${id.service}`, errorType: server }
-    }
-    const name = methodName(id)
-    const method = methods.get(name)
-    if (method === undefined) return { refusal: `rpc: can't find method ${id.method}`, errorType: server }
-    if (!options.authorize(peer, method)) {
-      return { refusal: `client does not have permissions to call ${name}`, errorType: authorization }
-    }
-    const handler = handlers.get(name)
-    return handler === undefined
-      ? { refusal: `rpc: can't find method ${id.method}`, errorType: server }
-      : { handler }
-  }
-
+  const { clock, logger, meter = silentMeter } = options
+  const { maxCallsPerPeer = MAX_CALLS_PER_PEER } = options
+  const { maxRequestBytesPerPeer = MAX_REQUEST_BYTES_PER_PEER } = options
+  let table = createMethodTable(options)
+  const accounts = new PeerAccounts()
   const stopped = new AbortController()
-  const running = new Map<string, Set<Promise<void>>>()
-  const limit = options.maxCallsPerPeer ?? MAX_CALLS_PER_PEER
-  const { logger } = options
+  const refusals = refusalsOf(meter, 'rpc')
+  const calls = callCounter(meter, 'in')
+  const context = {
+    admit: (...args: Parameters<typeof table.admit>) => table.admit(...args),
+    clock,
+    logger,
+    refusals,
+    maxCallsPerPeer,
+    maxRequestBytesPerPeer,
+    countCall: () => calls.count('mux'),
+  }
+  const running = new Set<Promise<void>>()
+  /** Keeps the promise until it has settled. */
+  const track = async (work: Promise<void>) => {
+    running.add(work)
+    await work
+    running.delete(work)
+  }
   return {
-    handler: name => handlers.get(name),
+    handler: name => table.handler(name),
+    replaceMethods(methods) {
+      table = createMethodTable(methods)
+    },
     async handleStream(stream, peer) {
-      const calls = running.get(peer) ?? new Set()
-      if (stopped.signal.aborted || calls.size >= limit) {
-        logger.debug({ peer, calls: calls.size }, 'call refused: too many at once, or stopping')
+      const account = accounts.of(peer)
+      if (stopped.signal.aborted || account.calls.size >= maxCallsPerPeer) {
+        if (!stopped.signal.aborted) refusals.count('too_many_calls')
+        logger.debug({ peer, calls: account.calls.size }, 'call refused: too many at once, or stopping')
+        accounts.settle(peer)
         return stream.abort(new Error('too many calls at once'))
       }
-      const call = new IncomingCall({ ...options, admit }, stream, peer, stopped.signal)
+      calls.count('stream')
+      const call = new IncomingCall(context, stream, peer, account, stopped.signal)
       const serving = call.serve().catch((error: unknown) => {
         logger.debug({ peer, err: error }, `call failed: ${errorMessage(error)}`)
       })
-      running.set(peer, calls.add(serving))
-      await serving
-      calls.delete(serving)
-      if (calls.size === 0) running.delete(peer)
+      account.calls.add(serving)
+      await track(serving)
+      account.calls.delete(serving)
+      accounts.settle(peer)
+    },
+    async handleMux(stream, peer) {
+      if (stopped.signal.aborted) return stream.abort(asError(stopped.signal.reason))
+      const account = accounts.of(peer)
+      const mux = new IncomingMux(context, stream, peer, account)
+      const abort = (error: Error) => mux.abort(error)
+      account.muxStreams.add(abort)
+      if (account.muxStreams.size > MAX_MUX_STREAMS_PER_PEER) {
+        // The newest is the one that the peer uses.
+        const [oldest] = account.muxStreams
+        refusals.count('too_many_streams')
+        oldest?.(new Error('too many streams at once'))
+      }
+      const onStop = () => mux.abort(asError(stopped.signal.reason))
+      stopped.signal.addEventListener('abort', onStop, { once: true })
+      await track(
+        mux.closed().then(() => {
+          account.muxStreams.delete(abort)
+          return mux.over()
+        }),
+      )
+      stopped.signal.removeEventListener('abort', onStop)
+      accounts.settle(peer)
     },
     async [Symbol.asyncDispose]() {
       stopped.abort(new Error('stopping'))
-      await Promise.all([...running.values()].flatMap(calls => [...calls]))
+      await Promise.all(running)
     },
   }
 }

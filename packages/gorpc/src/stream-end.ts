@@ -3,7 +3,7 @@ import type { ObjectReader } from './object-reader.ts'
 import { startTimer, type RpcStream } from './protocol.ts'
 
 /** How long the other side may take to close its half after a call is over, before the stream is reset. Milliseconds. */
-const CLOSE_GRACE_MS = 10_000
+export const CLOSE_GRACE_MS = 10_000
 
 /**
  * Ends our side of a call that is over, waits for the other side to do the same, and resets the stream when that takes too long.

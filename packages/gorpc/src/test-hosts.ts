@@ -1,6 +1,6 @@
 /** Two real libp2p hosts on loopback with an RPC client and server each: for tests and benchmarks only. */
 import { silentLogger, systemClock } from '@ipfs-cluster/base'
-import type { Libp2p, Stream } from '@libp2p/interface'
+import type { Connection, Libp2p, Stream } from '@libp2p/interface'
 import { noise } from '@libp2p/noise'
 import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
@@ -8,36 +8,83 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p } from 'libp2p'
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
-import { createRpcClient, type RpcClientOptions } from './client.ts'
-import { RPC_PROTOCOL } from './protocol.ts'
+import { createRpcClient, type OwnedRpcClient, type RpcClientOptions } from './client.ts'
+import type { MuxDialer } from './mux-pool.ts'
+import { MUX_PROTOCOL, RPC_PROTOCOL } from './protocol.ts'
 import { createRpcServer, type RpcServer, type RpcServerOptions } from './server.ts'
-import type { RpcClient } from './types.ts'
 
 /** Enough for everything the tests do at once. */
-const MAX_STREAMS = 4096
+const MAX_STREAMS = 16_384
 
 export interface TestPair extends AsyncDisposable {
-  readonly client: RpcClient
+  readonly client: OwnedRpcClient
   readonly server: RpcServer
   readonly clientId: string
   readonly serverId: string
+  /** The streams that the client has opened so far. */
+  readonly opened: readonly Stream[]
+  /** The server does not speak this protocol any more. */
+  refuse(protocol: string): Promise<void>
   /** A bare stream to the server, as a foreign implementation would use it. */
-  rawStream(): Promise<Stream>
-  /** Answers the client's streams by hand from now on. */
-  answerWith(handler: (stream: Stream) => void): Promise<void>
+  rawStream(protocol?: string): Promise<Stream>
+  /** Answers the client's streams of one protocol by hand from now on. */
+  answerWith(handler: (stream: Stream) => void, protocol?: string): Promise<void>
   /** Cuts the connection without a word, at the client's end. */
   cut(): void
   /** Cuts the wire below both hosts, as when a machine dies: neither gets to reset its streams. Only for pairs with a wire. */
   cutWire(): void
 }
 
-async function createHost(): Promise<Libp2p> {
+export async function createHost(): Promise<Libp2p> {
   return await createLibp2p({
     addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
     transports: [tcp()],
     connectionEncrypters: [noise()],
-    streamMuxers: [yamux()],
+    streamMuxers: [yamux({ maxInboundStreams: MAX_STREAMS, maxOutboundStreams: MAX_STREAMS })],
+    connectionManager: { inboundStreamProtocolNegotiationTimeout: 60_000 },
   })
+}
+
+const STREAMS = { maxInboundStreams: MAX_STREAMS, maxOutboundStreams: MAX_STREAMS }
+
+/** Has the host answer calls of both protocols. */
+export async function serveOn(host: Libp2p, server: RpcServer): Promise<void> {
+  await host.handle(
+    RPC_PROTOCOL,
+    (stream, connection) => void server.handleStream(stream, connection.remotePeer.toString()),
+    STREAMS,
+  )
+  await host.handle(
+    MUX_PROTOCOL,
+    (stream, connection) => void server.handleMux(stream, connection.remotePeer.toString()),
+    STREAMS,
+  )
+}
+
+/** Opens streams on one connection, of `MUX_PROTOCOL` too if `protocol` is that, as long as the peer is not known to refuse it. */
+export function streamsOn(
+  connection: Connection,
+  protocol: string,
+  onOpened: (stream: Stream) => void = () => undefined,
+): Pick<RpcClientOptions, 'openStream' | 'mux'> {
+  let maySpeak = true
+  const open = async (protocols: string | string[], { signal }: { readonly signal: AbortSignal }) => {
+    const stream = await connection.newStream(protocols, { ...STREAMS, signal })
+    onOpened(stream)
+    return stream
+  }
+  const mux: MuxDialer = {
+    maySpeak: () => maySpeak,
+    async open(_peer, options) {
+      const stream = await open([MUX_PROTOCOL, RPC_PROTOCOL], options)
+      maySpeak = stream.protocol === MUX_PROTOCOL
+      return stream
+    },
+  }
+  return {
+    openStream: (_peer, options) => open(RPC_PROTOCOL, options),
+    ...(protocol === MUX_PROTOCOL ? { mux } : {}),
+  }
 }
 
 /** A relay on loopback whose connections can be destroyed. */
@@ -64,7 +111,7 @@ async function createWire(target: number) {
 export async function createTestPair(
   serverOptions: Omit<RpcServerOptions, 'authorize' | 'clock' | 'logger'> & Partial<RpcServerOptions>,
   clientOptions: Partial<RpcClientOptions> = {},
-  { withWire = false } = {},
+  { withWire = false, protocol = RPC_PROTOCOL } = {},
 ): Promise<TestPair> {
   const hosts = [await createHost(), await createHost()] as const
   const [near, far] = hosts
@@ -74,12 +121,7 @@ export async function createTestPair(
     logger: silentLogger,
     ...serverOptions,
   })
-  const streams = { maxInboundStreams: MAX_STREAMS, maxOutboundStreams: MAX_STREAMS }
-  await far.handle(
-    RPC_PROTOCOL,
-    (stream, connection) => void server.handleStream(stream, connection.remotePeer.toString()),
-    streams,
-  )
+  await serveOn(far, server)
   const [address] = far.getMultiaddrs()
   if (address === undefined) throw new Error('the server does not listen')
   const port = Number(/tcp\/(\d+)/.exec(address.toString())?.[1])
@@ -87,10 +129,11 @@ export async function createTestPair(
   const connection = await near.dial(
     wire === undefined ? address : multiaddr(address.toString().replace(`/tcp/${port}`, `/tcp/${wire.port}`)),
   )
+  const opened: Stream[] = []
   const client = createRpcClient({
     selfId: near.peerId.toString(),
     localHandler: () => undefined,
-    openStream: async (_peer, { signal }) => await connection.newStream(RPC_PROTOCOL, { ...streams, signal }),
+    ...streamsOn(connection, protocol, stream => opened.push(stream)),
     clock: systemClock,
     logger: silentLogger,
     ...clientOptions,
@@ -100,14 +143,17 @@ export async function createTestPair(
     server,
     clientId: near.peerId.toString(),
     serverId: far.peerId.toString(),
-    rawStream: async () => await connection.newStream(RPC_PROTOCOL, streams),
-    async answerWith(handler) {
-      await far.unhandle(RPC_PROTOCOL)
-      await far.handle(RPC_PROTOCOL, handler, streams)
+    opened,
+    refuse: protocol => far.unhandle(protocol),
+    rawStream: async (protocol = RPC_PROTOCOL) => await connection.newStream(protocol, STREAMS),
+    async answerWith(handler, protocol = RPC_PROTOCOL) {
+      await far.unhandle(protocol)
+      await far.handle(protocol, handler, STREAMS)
     },
     cut: () => connection.abort(new Error('cut')),
     cutWire: () => wire?.cut(),
     async [Symbol.asyncDispose]() {
+      await client[Symbol.asyncDispose]()
       await server[Symbol.asyncDispose]()
       for (const host of hosts) await host.stop()
       wire?.close()

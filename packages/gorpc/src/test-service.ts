@@ -1,11 +1,18 @@
 /** A service with every kind of method, behind real hosts: for tests only. */
-import { concatBytes, systemClock, toHex, type Clock } from '@ipfs-cluster/base'
+import {
+  concatBytes,
+  createMeter,
+  systemClock,
+  toHex,
+  type Clock,
+  type MeterRegistry,
+} from '@ipfs-cluster/base'
 import type { Stream } from '@libp2p/interface'
 import assert from 'node:assert/strict'
 import * as codec from './codec.ts'
 import { EMPTY, emptyStruct, encodeObject, omitEmpty, struct } from './codec.ts'
 import { receivingHandler, streamingHandler, unaryHandler } from './handler.ts'
-import { response, serviceId } from './protocol.ts'
+import { response, RPC_PROTOCOL, serviceId } from './protocol.ts'
 import { RpcError } from './rpc-error.ts'
 import { createTestPair } from './test-hosts.ts'
 import type { Codec, RpcContext, RpcPolicy, StreamingMethod, UnaryMethod } from './types.ts'
@@ -24,22 +31,31 @@ function unary<A, R>(
 ): UnaryMethod<A, R> {
   return { service: 'Test', method, kind: 'unary', policy, arg, reply }
 }
-function streaming<A, R>(method: string, arg: Codec<A>, reply: Codec<R>): StreamingMethod<A, R> {
-  return { service: 'Test', method, kind: 'streaming', policy: 'trusted', arg, reply }
+function streaming<A, R>(
+  method: string,
+  arg: Codec<A>,
+  reply: Codec<R>,
+  policy: RpcPolicy = 'trusted',
+): StreamingMethod<A, R> {
+  return { service: 'Test', method, kind: 'streaming', policy, arg, reply }
 }
 
 export const ECHO = unary('Echo', block, block)
 export const FAIL = unary('Fail', emptyStruct, block)
 export const HANG = unary('Hang', emptyStruct, emptyStruct)
+/** Does not care whether its caller has gone. */
+export const STUBBORN = unary('Stubborn', emptyStruct, emptyStruct)
 export const BAD_REPLY = unary('BadReply', emptyStruct, codec.uint)
 export const CLOSED = unary('Closed', emptyStruct, emptyStruct, 'closed')
 export const UNSERVED = unary('Unserved', emptyStruct, emptyStruct, 'closed')
 export const OPEN = unary('Open', codec.bytes, codec.int, 'open')
 export const NOT_THERE = unary('NotThere', emptyStruct, emptyStruct)
+export const LARGE = unary('Large', codec.int, codec.bytes)
 export const COUNT = streaming('Count', codec.int, codec.int)
 export const SUM = streaming('Sum', codec.int, codec.int)
 export const BLOCKS = streaming('Blocks', block, emptyStruct)
 export const ENDLESS = streaming('Endless', emptyStruct, block)
+export const OPEN_STREAM = streaming('OpenStream', codec.bytes, codec.int, 'open')
 export const EARLY = streaming('Early', codec.int, codec.int)
 export const BROKEN = streaming('Broken', emptyStruct, codec.int)
 
@@ -50,6 +66,9 @@ export interface Seen {
   sent: number
   cancelled: PromiseWithResolvers<unknown>
   entered: PromiseWithResolvers<void>
+  /** Lets `Stubborn` go on. */
+  readonly release: PromiseWithResolvers<void>
+  released: boolean
 }
 
 export function newSeen(): Seen {
@@ -59,6 +78,8 @@ export function newSeen(): Seen {
     sent: 0,
     cancelled: Promise.withResolvers(),
     entered: Promise.withResolvers(),
+    release: Promise.withResolvers(),
+    released: false,
   }
 }
 
@@ -86,9 +107,19 @@ export function handlers(seen: Seen) {
         throw error
       }
     }),
+    unaryHandler(STUBBORN, async () => {
+      seen.entered.resolve()
+      await seen.release.promise
+      seen.released = true
+      return EMPTY
+    }),
     unaryHandler(BAD_REPLY, async () => -1),
     unaryHandler(CLOSED, async () => EMPTY),
     unaryHandler(OPEN, async arg => arg.length),
+    unaryHandler(LARGE, async size => new Uint8Array(size)),
+    streamingHandler(OPEN_STREAM, async function* (args) {
+      for await (const arg of args) yield arg.length
+    }),
     streamingHandler(COUNT, async function* (limits) {
       for await (const limit of limits) for (let i = 0; i < limit; i++) yield i
     }),
@@ -125,10 +156,21 @@ export function handlers(seen: Seen) {
 }
 
 export async function createPair(
-  options: { timeoutMs?: number; clock?: Clock; maxCallsPerPeer?: number; withWire?: boolean } = {},
+  options: {
+    timeoutMs?: number
+    clock?: Clock
+    maxCallsPerPeer?: number
+    maxRequestBytesPerPeer?: number
+    withWire?: boolean
+    protocol?: string
+  } = {},
 ) {
   const seen = newSeen()
   const { clock = systemClock, maxCallsPerPeer = 512, timeoutMs = 15_000 } = options
+  const [meters, protocol] = [
+    { client: createMeter(), server: createMeter() },
+    options.protocol ?? RPC_PROTOCOL,
+  ]
   const pair = await createTestPair(
     {
       handlers: handlers(seen),
@@ -136,11 +178,30 @@ export async function createPair(
       authorize: (_, { policy }) => policy !== 'closed',
       clock,
       maxCallsPerPeer,
+      ...(options.maxRequestBytesPerPeer === undefined
+        ? {}
+        : { maxRequestBytesPerPeer: options.maxRequestBytesPerPeer }),
+      meter: meters.server,
     },
-    { timeoutMs, clock },
-    { withWire: options.withWire ?? false },
+    { timeoutMs, clock, meter: meters.client },
+    { withWire: options.withWire ?? false, protocol },
   )
-  return Object.assign(pair, { seen })
+  return Object.assign(pair, {
+    seen,
+    /** What the server has refused, by reason. */
+    refused: () => samples(meters.server, 'ipfscluster_refused_total', 'reason'),
+    /** What the client has refused, by reason. */
+    refusedByClient: () => samples(meters.client, 'ipfscluster_refused_total', 'reason'),
+    calls: () => ({
+      in: samples(meters.server, 'ipfscluster_rpc_calls_total', 'protocol'),
+      out: samples(meters.client, 'ipfscluster_rpc_calls_total', 'protocol'),
+    }),
+  })
+}
+
+function samples(meter: MeterRegistry, name: string, label: string): Record<string, number> {
+  const metric = meter.collect().find(metric => metric.name === name)
+  return Object.fromEntries((metric?.samples ?? []).map(({ labels, value }) => [labels[label], value]))
 }
 
 export const fails = (code: string, message: string | RegExp) => (error: unknown) => {
@@ -167,3 +228,16 @@ export async function drain(stream: Stream): Promise<string> {
 export const header = (method: string) => encodeObject(serviceId, { service: 'Test', method })
 export const errorBytes = (method: string, error: string, errorType: number) =>
   toHex(encodeObject(response, { service: { service: 'Test', method }, error, errorType }))
+
+/** Time in which these limits, and no others, come after a moment. */
+export function hasty(...limitsMs: readonly number[]): Clock {
+  return {
+    ...systemClock,
+    sleep: (ms, options) => systemClock.sleep(limitsMs.includes(ms) ? 30 : ms, options),
+  }
+}
+
+/** Waits until the condition holds; the test's own limit ends it otherwise. */
+export async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await systemClock.sleep(2)
+}
