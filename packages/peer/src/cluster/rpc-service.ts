@@ -102,5 +102,8 @@ function consensusMethods({ consensus }: RpcServiceComponents): RpcHandler[] {
       await consensus.logUnpin(pin.cid, { signal })
       return {}
     }),
+    streamingHandler(RPC.Consensus.Blocks, (requests, { peer, signal }) =>
+      consensus.blocks(peer, requests, { signal }),
+    ),
   ]
 }

@@ -11,6 +11,7 @@ import * as Digest from 'multiformats/hashes/digest'
 import { addressOf, createTestNetwork, until } from '../net/test-network.ts'
 import { createCrdtConsensus } from './crdt-consensus.ts'
 import { FakeWire } from './fake-network.ts'
+import { requestOf } from './test-nodes.ts'
 import { topicOf } from './topic.ts'
 import type { Consensus, CrdtConsensusConfig } from './types.ts'
 
@@ -112,6 +113,18 @@ test('every block is served by multihash, with its size', async () => {
   assert.ok(data)
   assert.equal(await network.blocks?.size(v0), data.length)
   assert.equal(await network.blocks?.get(cidOf(1)), undefined)
+})
+
+test('nodes are served in bulk, too', async () => {
+  const wire = new FakeWire()
+  await using a = await start(wire.add('a'))
+  for (let i = 1; i <= 3; i++) await a.logPin(pinOf(i))
+  const head = a.stats().heads[0]?.cid ?? assert.fail()
+  const replies = await Array.fromAsync(
+    a.blocks('b', requestOf({ wants: [head], ahead: 10, aheadBytes: 10_000 })),
+  )
+  assert.equal(replies.length, 3)
+  assert.ok(replies[0]?.cid.equals(head) && replies.every(({ data }) => data.length > 0))
 })
 
 test('with batching a pin is there when it is acknowledged, and in one node with others later', async () => {

@@ -2,22 +2,24 @@ import { encodePin, type PeerId } from '@ipfs-cluster/api'
 import {
   createTaskScope,
   errorMessage,
+  refusalsOf,
+  silentMeter,
   type Clock,
   type Logger,
+  type Meter,
   type Random,
   type Store,
 } from '@ipfs-cluster/base'
-import {
-  createCrdt,
-  defaultCrdtConfig,
-  type Crdt,
-  type CrdtBroadcast,
-  type CrdtConfig,
-} from '@ipfs-cluster/crdt'
+import { createCrdt, defaultCrdtConfig, type Crdt, type CrdtConfig } from '@ipfs-cluster/crdt'
+import type { CID } from 'multiformats/cid'
 import type { Network } from '../net/index.ts'
 import { createPinState, openPinOutbox, pinKey } from '../state/index.ts'
+import { announcementsOver } from './announcements.ts'
+import { BulkBlocks } from './bulk-blocks.ts'
+import { BulkServer } from './bulk-server.ts'
 import { ConsensusError } from './errors.ts'
 import { ExchangeBlocks } from './exchange-blocks.ts'
+import { HeadsRequest } from './heads-request.ts'
 import { topicOf } from './topic.ts'
 import type { Consensus, CrdtConsensusConfig } from './types.ts'
 
@@ -26,11 +28,20 @@ export interface CrdtConsensusComponents {
   readonly store: Store
   readonly network: Pick<
     Network,
-    'peerId' | 'publish' | 'subscribe' | 'exchange' | 'connect' | 'connectedPeers' | 'addressesOf' | 'protect'
+    | 'peerId'
+    | 'publish'
+    | 'subscribe'
+    | 'exchange'
+    | 'connect'
+    | 'connectedPeers'
+    | 'addressesOf'
+    | 'protect'
+    | 'rpc'
   >
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
+  readonly meter?: Meter
 }
 
 /**
@@ -42,7 +53,7 @@ export async function createCrdtConsensus(
   components: CrdtConsensusComponents,
   config: CrdtConsensusConfig,
 ): Promise<Consensus> {
-  const { store, network, clock, random, logger } = components
+  const { store, network, clock, random, logger, meter = silentMeter } = components
   await using stack = new AsyncDisposableStack()
   const trust = createTrust(network.peerId, config.trustedPeers)
   const outbox = await openPinOutbox(store)
@@ -57,16 +68,35 @@ export async function createCrdtConsensus(
     }),
   )
   const scope = stack.use(createTaskScope(logger))
-  const blocks = stack.use(new ExchangeBlocks({ network, bitswap, clock, logger, scope }))
+  const refusals = refusalsOf(meter, 'bulk')
+  const has = async (cid: CID) => (await (await opening.promise).blockSize(cid)) !== undefined
+  const bulk = new BulkBlocks({ network, has, clock, logger, scope, refusals })
+  const blocks = stack.use(new ExchangeBlocks({ network, bitswap, bulk, clock, logger, scope }))
+  const headsRequest = new HeadsRequest({
+    network,
+    isTrusted: trust.isTrusted,
+    clock,
+    random,
+    logger,
+    scope,
+  })
+  const broadcast = announcementsOver(network, topicOf(config.clusterName), trust.isTrusted, {
+    onHeads(heads) {
+      blocks.announced(heads)
+      headsRequest.onHeads()
+    },
+    onPeer: peer => headsRequest.onPeer(peer),
+  })
   const crdt = stack.use(
     await openCrdt(
       {
         store,
         blocks,
-        broadcast: broadcastOver(network, topicOf(config.clusterName), trust.isTrusted),
+        broadcast,
         clock,
         random,
         logger,
+        meter,
         projection: changes => outbox.project(changes),
         onChanges: () => outbox.written(),
       },
@@ -74,6 +104,7 @@ export async function createCrdtConsensus(
       opening,
     ),
   )
+  const server = new BulkServer({ block: cid => crdt.block(cid), refusals })
   const { state, changes } = createPinState({ store, entries: crdt, outbox, logger })
   for (const peer of trust.listed) protect(network, peer, logger)
 
@@ -98,6 +129,7 @@ export async function createCrdtConsensus(
         }),
       ),
     stats: () => crdt.stats(),
+    blocks: (peer, requests, options) => server.serve(peer, requests, options),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
 }
@@ -125,17 +157,6 @@ function crdtConfig({ batching, rebroadcastIntervalMs }: CrdtConsensusConfig): C
     ...config,
     ...(batching.maxQueueSize > 0 ? { maxQueuedOps: batching.maxQueueSize } : {}),
     batching: { maxOps: batching.maxBatchSize, maxAgeMs: batching.maxBatchAgeMs },
-  }
-}
-
-function broadcastOver(
-  network: Pick<Network, 'publish' | 'subscribe'>,
-  topic: string,
-  isTrusted: (peer: PeerId) => boolean,
-): CrdtBroadcast {
-  return {
-    publish: data => network.publish(topic, data),
-    subscribe: (handler, onPeer) => network.subscribe(topic, handler, { accept: isTrusted, onPeer }),
   }
 }
 

@@ -1,8 +1,12 @@
 import type { PeerId } from '@ipfs-cluster/api'
 import { anySignal, errorMessage, type Clock, type Logger, type TaskScope } from '@ipfs-cluster/base'
 import type { Bitswap, BitswapSession } from '@ipfs-cluster/bitswap'
-import type { CrdtBlocks } from '@ipfs-cluster/crdt'
+import { linkOf, type CrdtBlocks } from '@ipfs-cluster/crdt'
+import type { CID } from 'multiformats/cid'
 import type { Network } from '../net/index.ts'
+import type { BulkBlocks } from './bulk-blocks.ts'
+import { MAX_ANNOUNCED, NARROW_WALK } from './bulk-limits.ts'
+import type { NodeId } from './prefetched.ts'
 
 /** Pause before the same peer is dialled again, in milliseconds. */
 const REDIAL_MS = 10_000
@@ -16,13 +20,17 @@ const MAX_REMEMBERED_DIALS = 1_000
 export interface ExchangeBlocksComponents {
   readonly network: Pick<Network, 'peerId' | 'connectedPeers' | 'addressesOf' | 'connect'>
   readonly bitswap: Pick<Bitswap, 'notify' | 'session'>
+  readonly bulk: Pick<BulkBlocks, 'take' | 'get'>
   readonly clock: Clock
   readonly logger: Logger
   readonly scope: TaskScope
 }
 
 /**
- * The CRDT's nodes over the network's bitswap. The author of an announcement is asked besides the peer that handed it on, which often does not
+ * The CRDT's nodes: in bulk from peers that can where a walk would go from one node to the next, and over the network's bitswap otherwise. Heads that
+ * were just announced come over bitswap: who is in sync knows what they link to, and one node comes in a third of the time (0.6 ms against 2.1 ms).
+ *
+ * The author of an announcement is asked besides the peer that handed it on, which often does not
  * have the node yet (interop.md 3.6); it is dialled for that when it is not connected.
  */
 export class ExchangeBlocks implements CrdtBlocks, Disposable {
@@ -30,17 +38,43 @@ export class ExchangeBlocks implements CrdtBlocks, Disposable {
   /** One for all nodes: who delivered some is likely to have the others. */
   readonly #session: BitswapSession
   readonly #dials = new Map<PeerId, number>()
+  readonly #announced = new Set<NodeId>()
+  #fetching = 0
 
   constructor(components: ExchangeBlocksComponents) {
     this.#components = components
     this.#session = components.bitswap.session()
   }
 
+  /** These are about to be fetched as heads. */
+  announced(heads: readonly CID[]): void {
+    for (const head of heads) {
+      const id = linkOf(head)?.id
+      if (id === undefined) continue
+      const [oldest] = this.#announced
+      if (oldest !== undefined && this.#announced.size >= MAX_ANNOUNCED) this.#announced.delete(oldest)
+      this.#announced.add(id)
+    }
+  }
+
   get: CrdtBlocks['get'] = async (cid, { signal, providers = [] }) => {
-    const { network } = this.#components
+    const { network, bulk } = this.#components
+    const link = linkOf(cid)
+    const prefetched = link && bulk.take(link)
+    if (prefetched !== undefined) return prefetched
     const others = providers.filter(peer => peer !== network.peerId)
     for (const peer of others) this.#dialIfNeeded(peer)
-    return await this.#session.get(cid, { signal, providers: others })
+    const isNarrow = this.#fetching < NARROW_WALK
+    this.#fetching++
+    try {
+      if (link !== undefined && isNarrow && !this.#announced.has(link.id)) {
+        const data = await bulk.get(link, { signal, providers: others })
+        if (data !== undefined) return data
+      }
+      return await this.#session.get(cid, { signal, providers: others })
+    } finally {
+      this.#fetching--
+    }
   }
 
   notify: CrdtBlocks['notify'] = blocks => {

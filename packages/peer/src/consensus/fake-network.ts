@@ -2,6 +2,7 @@
 import type { PeerId } from '@ipfs-cluster/api'
 import { systemClock } from '@ipfs-cluster/base'
 import type { Bitswap, BitswapBlocks, WantOptions } from '@ipfs-cluster/bitswap'
+import { RpcError, type RpcClient } from '@ipfs-cluster/gorpc'
 import type { CID } from 'multiformats/cid'
 import type { PubsubMessage } from '../net/index.ts'
 import type { CrdtConsensusComponents } from './crdt-consensus.ts'
@@ -22,6 +23,19 @@ interface Subscription {
 }
 
 const RETRY_MS = 5
+
+/** As a peer that knows none of our own methods. */
+const withoutMethods: RpcClient = {
+  call: (peer, { service, method }) => Promise.reject(unknownMethod(peer, `${service}.${method}`)),
+  // eslint-disable-next-line require-yield
+  async *stream(peer, { service, method }) {
+    throw unknownMethod(peer, `${service}.${method}`)
+  },
+}
+
+function unknownMethod(peer: PeerId, method: string): RpcError {
+  return new RpcError(`rpc: can't find method ${method}`, { code: 'RPC_PROTOCOL', peer, method })
+}
 
 /** The wire between the peers of a test. Blocks travel only between connected peers. */
 export class FakeWire {
@@ -72,6 +86,7 @@ export class FakeWire {
         this.#subscriptions.add(subscription)
         return { [Symbol.dispose]: () => void this.#subscriptions.delete(subscription) }
       },
+      rpc: withoutMethods,
       exchange: served => {
         blocks = served
         const get = (cid: CID, options?: WantOptions) => this.#fetch(peerId, cid, options)

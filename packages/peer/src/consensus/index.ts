@@ -7,4 +7,10 @@
 export * from './types.ts'
 export { createCrdtConsensus, type CrdtConsensusComponents } from './crdt-consensus.ts'
 export { ConsensusError, type ConsensusFailure } from './errors.ts'
+export {
+  openOfflineState,
+  repairMarkedState,
+  type OfflineState,
+  type OfflineStateComponents,
+} from './offline.ts'
 export { topicOf } from './topic.ts'

@@ -2,6 +2,7 @@ import type { Pin, PeerId } from '@ipfs-cluster/api'
 import type { AbortOptions } from '@ipfs-cluster/base'
 import type { CrdtStats } from '@ipfs-cluster/crdt'
 import type { CID } from 'multiformats/cid'
+import type { BlocksReply, BlocksRequest } from '../net/index.ts'
 import type { PinChanges, PinState } from '../state/index.ts'
 
 export interface CrdtConsensusConfig {
@@ -32,4 +33,14 @@ export interface Consensus extends AsyncDisposable {
   /** @throws where membership cannot be changed (CRDT). */
   removePeer(peer: PeerId, options?: AbortOptions): Promise<void>
   stats(): CrdtStats
+  /**
+   * Nodes of the pinset's DAG for another peer: those wanted, then some that they link to. Only the first request is answered.
+   *
+   * @throws ConsensusError `CONSENSUS_BLOCKS_LIMIT`.
+   */
+  blocks(
+    peer: PeerId,
+    requests: AsyncIterable<BlocksRequest>,
+    options?: AbortOptions,
+  ): AsyncIterable<BlocksReply>
 }

@@ -124,7 +124,7 @@ export async function createNetwork(components: NetworkComponents, config: Netwo
     subscribe: (topic, handler, options) => pubsub.subscribe(topic, handler, options),
     rpc: rpc.client,
     serve: (handlers, isTrusted) => rpc.serve(handlers, isTrusted),
-    exchange: async blocks => exchanges.use(await createBitswap({ libp2p, blocks, clock, logger })),
+    exchange: async blocks => exchanges.use(await createBitswap({ libp2p, blocks, clock, logger, meter })),
     [Symbol.asyncDispose]: () => (closing ??= owned.disposeAsync()),
   }
 }

@@ -240,6 +240,31 @@ export const nodeWithMeta: Codec<NodeWithMeta> = struct<NodeWithMeta>({
   cumulativeSize: omitEmpty('s', uint64),
 })
 
+/** Asks for nodes of the pinset's DAG. */
+export interface BlocksRequest {
+  readonly wants: readonly CID[]
+  /** How many nodes below them to send unasked, and how many bytes of such. */
+  readonly ahead: number
+  readonly aheadBytes: number
+}
+
+export const blocksRequest: Codec<BlocksRequest> = struct<BlocksRequest>({
+  wants: field('w', list(cid)),
+  ahead: omitEmpty('a', int),
+  aheadBytes: omitEmpty('b', int),
+})
+
+/** A node; without data when the peer does not have it. */
+export interface BlocksReply {
+  readonly cid: CID
+  readonly data: Uint8Array
+}
+
+export const blocksReply: Codec<BlocksReply> = struct<BlocksReply>({
+  cid: field('c', cid),
+  data: omitEmpty('d', bytes),
+})
+
 /** Go's tag of `s` has a space in it, so that its omitempty never works. */
 export const ipfsRepoStat: Codec<IPFSRepoStat> = struct<IPFSRepoStat>({
   repoSize: omitEmpty('r', uint64),

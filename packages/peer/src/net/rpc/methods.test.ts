@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { RPC, RPC_METHODS } from './methods.ts'
 
-/** Methods that Go does not have (docs/decisions/0005-status-order.md). */
-const OURS = ['PinTracker.StatusAllOrdered']
+/** Methods that Go does not have (docs/decisions/0005-status-order.md, consensus/bulk-blocks.ts). */
+const OURS = ['PinTracker.StatusAllOrdered', 'Consensus.Blocks']
 
 test('every method stands under its own name, once', () => {
   for (const [service, methods] of Object.entries(RPC)) {

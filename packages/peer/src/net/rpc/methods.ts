@@ -117,6 +117,8 @@ export const RPC = {
     RmPeer: consensus.unary('RmPeer', 'trusted', peerId, none),
     LogPin: consensus.unary('LogPin', 'trusted', pin, none),
     LogUnpin: consensus.unary('LogUnpin', 'trusted', pin, none),
+    /** Ours alone: nodes of the pinset's DAG with what they link to, so that a walk needs no round trip a node. One argument a call. */
+    Blocks: consensus.streaming('Blocks', 'trusted', codecs.blocksRequest, codecs.blocksReply),
     Peers: consensus.unary('Peers', 'closed', none, peerIds),
   },
   PeerMonitor: {
