@@ -3,8 +3,12 @@ import {
   asError,
   createTaskScope,
   errorMessage,
+  refusalsOf,
+  silentMeter,
   type Clock,
   type Logger,
+  type Meter,
+  type Refusals,
   type TaskScope,
 } from '@ipfs-cluster/base'
 import type { Connection, PeerId, PeerUpdate, Stream } from '@libp2p/interface'
@@ -42,6 +46,7 @@ export interface BitswapComponents {
   readonly logger: Logger
   /** Hash functions besides SHA2-256, SHA2-512 and identity, for verifying blocks. */
   readonly hashers?: readonly MultihashHasher[]
+  readonly meter?: Meter
 }
 
 interface Peer {
@@ -95,20 +100,24 @@ class BitswapNode {
   readonly #logger: Logger
   readonly #config: BitswapConfig
   readonly #verifier: Verifier
+  readonly #refusals: Refusals
   readonly #tasks: TaskScope
   readonly #peers = new Map<string, Peer>()
   readonly #inbound = new Set<Stream>()
   #stopping: Promise<void> | undefined
 
-  constructor({ libp2p, blocks, clock, logger, hashers = [] }: BitswapComponents, config: BitswapConfig) {
+  constructor(components: BitswapComponents, config: BitswapConfig) {
+    const { libp2p, blocks, clock, logger, hashers = [], meter = silentMeter } = components
+    const refusals = refusalsOf(meter, 'bitswap')
     this.#libp2p = libp2p
     this.#clock = clock
     this.#logger = logger
     this.#config = config
     this.#verifier = createVerifier(hashers)
+    this.#refusals = refusals
     this.#tasks = createTaskScope(logger)
-    this.manager = new WantManager({ clock, config, verifier: this.#verifier, tasks: this.#tasks })
-    this.server = new Server({ blocks, config, logger, tasks: this.#tasks })
+    this.manager = new WantManager({ clock, config, verifier: this.#verifier, tasks: this.#tasks, refusals })
+    this.server = new Server({ blocks, config, logger, tasks: this.#tasks, refusals })
   }
 
   async start(): Promise<void> {
@@ -263,6 +272,7 @@ class BitswapNode {
         for (const chunk of data instanceof Uint8Array ? [data] : data) reader.push(plain(chunk))
         hold(reader.pendingBytes)
       } catch (error) {
+        this.#refusals.count('malformed')
         this.#logger.debug({ peer: peer.id }, `bitswap stream refused: ${errorMessage(error)}`)
         stream.abort(asError(error))
       }

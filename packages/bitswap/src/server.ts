@@ -1,4 +1,4 @@
-import { errorMessage, Limiter, type Logger, type TaskScope } from '@ipfs-cluster/base'
+import { errorMessage, Limiter, type Logger, type Refusals, type TaskScope } from '@ipfs-cluster/base'
 import { CID } from 'multiformats/cid'
 import { keyOfCid, keyOfCidBytes, prefixOfCidBytes, type BlockKey } from './cid-bytes.ts'
 import type { BitswapConfig } from './config.ts'
@@ -22,6 +22,7 @@ interface Dependencies {
   readonly config: BitswapConfig
   readonly logger: Logger
   readonly tasks: TaskScope
+  readonly refusals?: Refusals
 }
 
 type Found = { readonly data: Uint8Array } | 'have' | 'missing'
@@ -39,11 +40,13 @@ export class Server {
   readonly #config: BitswapConfig
   readonly #logger: Logger
   readonly #tasks: TaskScope
+  readonly #refusals: Refusals | undefined
   readonly #turns = new Limiter(MAX_CONCURRENT_BATCHES)
   readonly #ledgers = new Set<Ledger>()
   readonly #byBlock = new Map<BlockKey, Set<LedgerEntry>>()
 
-  constructor({ blocks, config, logger, tasks }: Dependencies) {
+  constructor({ blocks, config, logger, tasks, refusals }: Dependencies) {
+    this.#refusals = refusals
     this.#blocks = blocks
     this.#config = config
     this.#logger = logger
@@ -124,6 +127,7 @@ export class Server {
     const key = keyOfCidBytes(want.cid)
     if (key === undefined) return
     const { added, evicted, refused } = ledger.add(want, key)
+    if (evicted !== undefined || refused) this.#refusals?.count('too_many_wants')
     if (evicted !== undefined) this.#unindex(evicted)
     if (added !== undefined) this.#index(added)
     if (refused) this.#deny(ledger, want)

@@ -1,5 +1,5 @@
 /** Real libp2p hosts on loopback for the tests and the benchmark of this package. */
-import { silentLogger, systemClock } from '@ipfs-cluster/base'
+import { createMeter, silentLogger, systemClock } from '@ipfs-cluster/base'
 import { noise } from '@libp2p/noise'
 import type { Libp2p } from '@libp2p/interface'
 import { tcp } from '@libp2p/tcp'
@@ -64,6 +64,8 @@ export interface TestNode extends AsyncDisposable {
   readonly id: string
   readonly blocks: MemoryBlocks
   readonly bitswap: Bitswap
+  /** How often something was refused for that reason. */
+  refused(reason: string): number
   connect(other: { readonly host: Libp2p }): Promise<void>
 }
 
@@ -73,7 +75,8 @@ export async function createNode(
   hashers: readonly MultihashHasher[] = [],
 ): Promise<TestNode> {
   const host = await createHost()
-  const components = { libp2p: host, blocks, clock: systemClock, logger: silentLogger, hashers }
+  const meter = createMeter()
+  const components = { libp2p: host, blocks, clock: systemClock, logger: silentLogger, hashers, meter }
   const bitswap = await createBitswap(components, config).catch(async (error: unknown) => {
     await host.stop()
     throw error
@@ -83,6 +86,11 @@ export async function createNode(
     id: host.peerId.toString(),
     blocks,
     bitswap,
+    refused: reason =>
+      meter
+        .collect()
+        .flatMap(({ samples }) => samples)
+        .find(({ labels }) => labels['reason'] === reason)?.value ?? 0,
     async connect(other) {
       await host.dial(other.host.getMultiaddrs())
       await until(() => other.host.getConnections(host.peerId).length > 0, 'the other side knows')

@@ -1,4 +1,4 @@
-import type { Clock, TaskScope } from '@ipfs-cluster/base'
+import type { Clock, Refusals, TaskScope } from '@ipfs-cluster/base'
 import type { CID } from 'multiformats/cid'
 import { keyOfCid, type BlockKey } from './cid-bytes.ts'
 import type { BitswapConfig } from './config.ts'
@@ -36,6 +36,7 @@ interface Dependencies {
   readonly config: BitswapConfig
   readonly verifier: Verifier
   readonly tasks: TaskScope
+  readonly refusals?: Refusals
 }
 
 /**
@@ -54,6 +55,7 @@ export class WantManager {
   readonly #config: BitswapConfig
   readonly #verifier: Verifier
   readonly #tasks: TaskScope
+  readonly #refusals: Refusals | undefined
   readonly #wants = new Map<BlockKey, Want>()
   readonly #peers = new Map<string, PeerWants>()
   readonly #recent = new Set<BlockKey>()
@@ -64,7 +66,8 @@ export class WantManager {
   #sweeping = false
   #closed: Error | undefined
 
-  constructor({ clock, config, verifier, tasks }: Dependencies) {
+  constructor({ clock, config, verifier, tasks, refusals }: Dependencies) {
+    this.#refusals = refusals
     this.#clock = clock
     this.#config = config
     this.#verifier = verifier
@@ -312,6 +315,7 @@ export class WantManager {
    */
   #blame(peer: PeerWants): void {
     this.invalidBlocks++
+    this.#refusals?.count('not_asked_for')
     const asked = peer.asked()
     const [only] = asked
     if (asked.length === 1 && only !== undefined) this.#unanswered(only, peer, 'refused')

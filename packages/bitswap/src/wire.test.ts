@@ -178,6 +178,7 @@ test('no more wants than allowed are remembered, the newest ones', async () => {
   for (const { cid } of blocks) await peer.send(node, { wantlist: [want(cid, { sendDontHave: true })] })
   await until(() => peer.received.flatMap(message => [...message.presences]).length === 25, 'all are denied')
   assert.equal(node.bitswap.stats().peerWants, 10)
+  assert.equal(node.refused('too_many_wants'), 15)
   node.bitswap.notify(blocks)
   await until(() => peer.received.flatMap(message => [...message.payload]).length === 10, 'ten blocks')
   const data = peer.received.flatMap(message => message.payload.map(block => block.data))
@@ -203,7 +204,7 @@ test('wrong bytes are dropped and the block taken from another peer; the liar is
   honest.blocks.put(block)
   await node.connect(honest)
   assert.deepEqual(await wanted, block.data)
-  assert.equal(node.bitswap.stats().invalidBlocks, 1)
+  assert.equal(node.refused('not_asked_for'), 1)
   assert.equal(liar.wants().filter(entry => !entry.cancel).length, 1)
 })
 
@@ -349,6 +350,7 @@ test('a malformed message costs its stream, not the connection', async () => {
     stream.send(bytes)
     await until(() => stream.status === 'reset', 'the stream is reset')
   }
+  assert.equal(node.refused('malformed'), 2)
   const block = await testBlock(14)
   node.blocks.put(block)
   await peer.send(node, { wantlist: [want(block.cid)] })
