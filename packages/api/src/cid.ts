@@ -7,8 +7,17 @@ import { base32Bytes, base32Text, base58Text } from './base-text.ts'
 const DAG_PB = 0x70
 const SHA2_256 = 0x12
 const SHA2_256_LENGTH = 32
+/** Bytes of every CIDv0. */
+const V0_LENGTH = 34
 /** Characters of a CIDv1 with a one-byte codec and a SHA2-256 digest. */
 const USUAL_V1_LENGTH = 59
+/** Longest CID, far above what a digest needs; one that holds its block is limited to 128 bytes of it by IPFS daemons. Bytes. */
+const MAX_CID_BYTES = 2048
+/** Longest text of one. */
+const MAX_CID_TEXT = 4096
+/** The same for base58 and base36, which take the square of the length to read. */
+const MAX_SLOW_TEXT = 256
+const SLOW_BASES = /^[QzZkK1]/
 
 /** The usual text: base58btc for version 0, base32 for version 1. Same as `cid.toString()`, but nothing is cached per CID. */
 export function cidText(cid: CID): string {
@@ -39,10 +48,24 @@ export function cidOfBytes(bytes: Uint8Array): CID {
     return new CID(1, codec, digest, own)
   }
   try {
-    return CID.decode(bytes)
+    if (bytes.length > MAX_CID_BYTES) throw new RangeError(`more than ${MAX_CID_BYTES} bytes`)
+    const cid = CID.decode(bytes.slice())
+    // The usual ones have been read above; this one says its version.
+    if (cid.version === 0) throw notV0()
+    return cid
   } catch (cause) {
-    throw badCid(`0x${toHex(bytes)}`, cause)
+    throw badCid(`0x${toHex(bytes.subarray(0, MAX_CID_BYTES))}`, cause)
   }
+}
+
+/** The library takes a digest of any length for a CIDv0, whose text then is none; Go takes only sha2-256 in full. */
+function checkVersion(cid: CID): CID {
+  if (cid.version === 0 && (cid.bytes.length !== V0_LENGTH || cid.bytes[0] !== SHA2_256)) throw notV0()
+  return cid
+}
+
+function notV0(): RangeError {
+  return new RangeError('a CIDv0 is 34 bytes of sha2-256')
 }
 
 /** Reads the text of a CID in any of the usual bases. @throws ApiError `API_BAD_CID` */
@@ -52,7 +75,9 @@ export function parseCid(text: string): CID {
   if (bytes !== null && bytes[0] === 1 && bytes[2] === SHA2_256) return cidOfBytes(bytes)
   try {
     if (text.length < 2) throw new RangeError('cid too short')
-    return CID.parse(text)
+    const longest = SLOW_BASES.test(text) ? MAX_SLOW_TEXT : MAX_CID_TEXT
+    if (text.length > longest) throw new RangeError(`more than ${longest} characters`)
+    return checkVersion(CID.parse(text))
   } catch (cause) {
     throw badCid(text, cause)
   }

@@ -1,3 +1,4 @@
+import { utf8 } from '@ipfs-cluster/base'
 import * as fc from 'fast-check'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -31,6 +32,7 @@ import {
   versionCodec,
   type JsonCodec,
 } from './index.ts'
+import { parseLines } from './client/ndjson.ts'
 import { tableCodecs } from './json/codecs.ts'
 import { anyGlobalPinInfo, anyPin, anyPinOptions, anyText, anyTime } from './test-arbitraries.ts'
 
@@ -267,4 +269,31 @@ test('indented as Go does', () => {
       assert.equal(indentJson(JSON.stringify(value)), JSON.stringify(value, null, 4))
     }),
   )
+})
+
+test('a float beyond all numbers is refused: it could not be written again', () => {
+  const text = '{"/a":{"total_in":1,"total_out":2,"rate_in":1e400,"rate_out":0.5}}'
+  assert.throws(() => bandwidthCodec.parse(parseJson(text)), { code: 'API_BAD_JSON', message: /rate_in/ })
+})
+
+test('a string without an end is refused in time that grows with its length', () => {
+  // Found by fuzzing: each quote was tried as the beginning of a string, hours for this text.
+  const text = `[1234567890123456,"${'\\"'.repeat(500_000)}`
+  assert.throws(() => parseJson(text), { code: 'API_BAD_JSON' })
+  assert.throws(() => parseJson(`${text}\\`), { code: 'API_BAD_JSON' })
+  assert.deepEqual(parseJson('[12345678901234567,"a\\"12345678901234567\\\\"]'), [
+    '12345678901234567',
+    'a"12345678901234567\\',
+  ])
+})
+
+test('lines that come in many pieces are read in time that grows with their length', async () => {
+  async function* body() {
+    const piece = utf8('x'.repeat(16))
+    yield utf8('1\n"')
+    for (let i = 0; i < 100_000; i++) yield piece
+    yield utf8('"\n\n2')
+  }
+  const [first, long, last] = await Array.fromAsync(parseLines(body()))
+  assert.deepEqual([first, String(long).length, last], [1, 1_600_000, 2])
 })

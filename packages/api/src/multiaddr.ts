@@ -1,5 +1,13 @@
 import { toHex } from '@ipfs-cluster/base'
-import { multiaddr, type Multiaddr as ParsedMultiaddr } from '@multiformats/multiaddr'
+import {
+  CODE_CERTHASH,
+  CODE_P2P,
+  multiaddr,
+  registry,
+  V,
+  type Multiaddr as ParsedMultiaddr,
+} from '@multiformats/multiaddr'
+import { varint } from 'multiformats'
 import { ApiError } from './api-error.ts'
 import { latin1Bytes, latin1Text } from './base-text.ts'
 import { memoize } from './memo.ts'
@@ -7,7 +15,11 @@ import type { Multiaddr } from './types.ts'
 
 /** Addresses remembered in each direction. */
 const REMEMBERED_ADDRESSES = 4096
-const P2P = 421
+/** Longest address, three times as long as real ones, in bytes and in characters. */
+const MAX_ADDRESS = 1024
+/** Longest peer id or hash in one, in bytes and in characters: their base58 takes the square of the length. */
+const MAX_ID = 128
+const LONG_ID_TEXT = /\/(?:p2p|ipfs|certhash)\/[^/]{129}/
 
 interface Known {
   readonly bytes: Uint8Array
@@ -18,6 +30,8 @@ interface Known {
 const ofText = memoize(REMEMBERED_ADDRESSES, (text: string) => {
   try {
     if (!text.startsWith('/') || text === '/') throw new RangeError('must begin with /')
+    if (text.length > MAX_ADDRESS) throw new RangeError(`more than ${MAX_ADDRESS} characters`)
+    if (LONG_ID_TEXT.test(text)) throw new RangeError(`an id of more than ${MAX_ID} characters`)
     return know(multiaddr(escapeSocket(text)))
   } catch (cause) {
     throw badMultiaddr(text, cause)
@@ -28,7 +42,11 @@ const ofKey = memoize(REMEMBERED_ADDRESSES, (key: string) => {
   const bytes = latin1Bytes(key)
   try {
     if (bytes.length === 0) throw new RangeError('it is empty')
-    return know(multiaddr(bytes))
+    checkIds(bytes)
+    const known = know(multiaddr(bytes))
+    // The library reads values, such as none at all, whose text it does not read: writing such an address again would fail.
+    ofText(known.text)
+    return known
   } catch (cause) {
     throw badMultiaddr(`0x${toHex(bytes)}`, cause)
   }
@@ -41,6 +59,9 @@ export function multiaddrBytes(text: Multiaddr): Uint8Array {
 
 /** The usual text of a binary multiaddr. @throws ApiError `API_BAD_MULTIADDR` */
 export function multiaddrText(bytes: Uint8Array): Multiaddr {
+  if (bytes.length > MAX_ADDRESS) {
+    throw badMultiaddr(`of ${bytes.length} bytes`, new RangeError(`more than ${MAX_ADDRESS} bytes`))
+  }
   return ofKey(latin1Text(bytes)).text
 }
 
@@ -52,6 +73,25 @@ export function parseMultiaddr(text: string): Multiaddr {
 /** True when the address names a peer with `/p2p/<id>`. @throws ApiError `API_BAD_MULTIADDR` */
 export function hasPeerId(text: Multiaddr): boolean {
   return ofText(text).p2p
+}
+
+/** @throws when a value in base58 is too long to be one. Anything else is left to the library. */
+function checkIds(bytes: Uint8Array): void {
+  let at = 0
+  while (at < bytes.length) {
+    const [code, codeLength] = varint.decode(bytes.subarray(at))
+    at += codeLength
+    const { size = 0 } = registry.getProtocol(code)
+    if (size !== V) {
+      at += size / 8
+      continue
+    }
+    const [length, lengthLength] = varint.decode(bytes.subarray(at))
+    if ((code === CODE_P2P || code === CODE_CERTHASH) && length > MAX_ID) {
+      throw new RangeError(`an id of more than ${MAX_ID} bytes`)
+    }
+    at += lengthLength + length
+  }
 }
 
 const UNIX = '/unix'
@@ -75,7 +115,7 @@ function know(address: ParsedMultiaddr): Known {
   return {
     bytes: address.bytes,
     text: unescapeSocket(address.toString()),
-    p2p: address.getComponents().some(component => component.code === P2P),
+    p2p: address.getComponents().some(component => component.code === CODE_P2P),
   }
 }
 

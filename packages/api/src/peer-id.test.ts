@@ -1,4 +1,4 @@
-import { compareBytes, toHex } from '@ipfs-cluster/base'
+import { compareBytes, concatBytes, fromHex, toHex } from '@ipfs-cluster/base'
 import * as fc from 'fast-check'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -19,6 +19,7 @@ import {
   peerIdBytes,
   peerIdText,
 } from './index.ts'
+import { memoize } from './memo.ts'
 import { anyCid, anyMultiaddr, anyPeerId } from './test-arbitraries.ts'
 
 test('base58 and base32 agree with multiformats', () => {
@@ -106,4 +107,76 @@ test('multiaddrs round trip and aliases are resolved', () => {
     assert.throws(() => parseMultiaddr(bad), { code: 'API_BAD_MULTIADDR' }, bad)
   }
   assert.throws(() => multiaddrText(new Uint8Array(0)), { code: 'API_BAD_MULTIADDR' })
+})
+
+test('what is read can be written: other multihashes are no peer ids, values without a text no addresses', () => {
+  const key = '0801122009d44cee24251c5fc067d46867c42557c5d727d329df1e8e9252a222cbb03a7e'
+  assert.match(peerIdText(fromHex(`0024${key}`)), /^12D3Koo/)
+  // Found by fuzzing: hash function 16 or 8356, and a digest cut short. Their texts begin like no peer id.
+  for (const bad of [`1024${key}`, `a44124${key}`, '1214b04a57d40eca138809f139a76b12044333c3740391c9']) {
+    assert.throws(() => peerIdText(fromHex(bad)), { code: 'API_BAD_PEER_ID' }, bad)
+  }
+  const addresses = [
+    '890600',
+    '04c0000201060fa1a503261024' + key,
+    'a503161214b04a57d40eca138809f139a76b12044333c3740391c9',
+  ]
+  for (const bad of addresses) {
+    assert.throws(() => multiaddrText(fromHex(bad)), { code: 'API_BAD_MULTIADDR' }, bad)
+  }
+})
+
+test('a CIDv0 is 34 bytes; a CID has its own copy of the bytes', () => {
+  for (const bad of [
+    '1203010203',
+    '007012200000000000000000000000000000000000000000000000000000000000000000',
+  ]) {
+    assert.throws(() => cidOfBytes(fromHex(bad)), { code: 'API_BAD_CID' }, bad)
+    assert.throws(() => parseCid(`f${bad}`), { code: 'API_BAD_CID' }, bad)
+    assert.throws(() => parseCid(base58Text(fromHex(bad))), { code: 'API_BAD_CID' }, bad)
+  }
+  const message = fromHex('ffff01550003616263')
+  const cid = cidOfBytes(message.subarray(2))
+  message.fill(0)
+  assert.equal(toHex(cid.multihash.digest), '616263')
+})
+
+// Found by fuzzing: base58 takes the square of the length, minutes for a megabyte. When these tests take minutes, a limit is gone.
+test('long ids and addresses are refused without being converted', () => {
+  const long = 1_000_000
+  const of = (head: string) => concatBytes([fromHex(head), new Uint8Array(long)])
+  const inPeer = of('00c0843d')
+  assert.throws(() => peerIdText(inPeer), { code: 'API_BAD_PEER_ID' })
+  assert.throws(() => multiaddrText(concatBytes([fromHex('a503c4843d'), inPeer])), {
+    code: 'API_BAD_MULTIADDR',
+  })
+  assert.throws(() => multiaddrText(Uint8Array.of(0xa5, 3, 0x83, 2, 0, 0x80, 2, ...new Uint8Array(256))), {
+    code: 'API_BAD_MULTIADDR',
+    message: /an id of more than 128 bytes/,
+  })
+  assert.throws(() => cidOfBytes(of('12c0843d')), {
+    code: 'API_BAD_CID',
+  })
+  for (const letter of ['1', 'Qm', 'z', 'k', 'bafy']) {
+    const text = letter + 'a'.repeat(long)
+    assert.throws(() => parsePeerId(text), { code: 'API_BAD_PEER_ID' }, letter)
+    assert.throws(() => parseCid(text), { code: 'API_BAD_CID' }, letter)
+    assert.throws(() => parseMultiaddr(`/p2p/${text}`), { code: 'API_BAD_MULTIADDR' }, letter)
+    assert.throws(
+      () => parseMultiaddr(`/p2p/${text.slice(0, 200)}`),
+      /an id of more than 128 characters/,
+      letter,
+    )
+  }
+})
+
+test('long texts are not remembered', () => {
+  let computed = 0
+  const length = memoize(10, (text: string) => {
+    computed++
+    return text.length
+  })
+  const [short, long] = ['x'.repeat(1024), 'x'.repeat(1025)]
+  for (const text of [short, long, short, long]) assert.equal(length(text), text.length)
+  assert.equal(computed, 3)
 })

@@ -11,6 +11,13 @@ import type { PeerId } from './types.ts'
 const REMEMBERED_PEERS = 4096
 /** Codec of a peer id that is written as a CID. */
 const LIBP2P_KEY = 0x72
+const IDENTITY = 0x00
+const SHA2_256 = 0x12
+const SHA2_256_BYTES = 34
+/** Longest peer id: keys of more than 42 bytes are hashed (libp2p specification, `peer-ids`), with room. Bytes. */
+const MAX_PEER_ID_BYTES = 128
+/** Longest text of one, in any base. Reading base58 takes the square of its length. */
+const MAX_PEER_ID_TEXT = 256
 
 /**
  * The multihash of a peer id; do not change the returned bytes.
@@ -24,9 +31,13 @@ export const peerIdBytes: (text: string) => Uint8Array = memoize(REMEMBERED_PEER
  * The usual text of a peer id.
  *
  * @param bytes the multihash.
- * @throws ApiError `API_BAD_PEER_ID` when they are not exactly one multihash.
+ * @throws ApiError `API_BAD_PEER_ID` when they are not exactly one multihash, of a kind that peer ids have: the key itself or its
+ * sha2-256. The text of any other could not be read again, as it does not begin like a peer id.
  */
 export function peerIdText(bytes: Uint8Array): PeerId {
+  if (bytes.length > MAX_PEER_ID_BYTES) {
+    throw badPeerId(`of ${bytes.length} bytes`, new RangeError(`more than ${MAX_PEER_ID_BYTES} bytes`))
+  }
   return textOfKey(latin1Text(bytes))
 }
 
@@ -45,22 +56,30 @@ const textOfKey = memoize(REMEMBERED_PEERS, (key: string) => {
   const bytes = latin1Bytes(key)
   const text = base58Text(bytes)
   try {
-    decodeDigest(bytes)
+    checkPeerId(bytes)
   } catch (cause) {
     throw badPeerId(text, cause)
   }
   return text
 })
 
+function checkPeerId(bytes: Uint8Array): void {
+  decodeDigest(bytes)
+  const isHash = bytes[0] === SHA2_256 && bytes.length === SHA2_256_BYTES
+  if (bytes[0] !== IDENTITY && !isHash) throw new RangeError('neither a public key nor its sha2-256')
+}
+
 function readPeerId(text: string): Uint8Array {
   try {
+    if (text.length > MAX_PEER_ID_TEXT) throw new RangeError(`more than ${MAX_PEER_ID_TEXT} characters`)
     if (text.startsWith('1') || text.startsWith('Qm')) {
       const bytes = base58btc.baseDecode(text)
-      decodeDigest(bytes)
+      checkPeerId(bytes)
       return bytes
     }
     const cid = parseCid(text)
     if (cid.code !== LIBP2P_KEY) throw new RangeError(`its codec is ${cid.code}, not libp2p-key`)
+    checkPeerId(cid.multihash.bytes)
     return cid.multihash.bytes
   } catch (cause) {
     throw badPeerId(text, cause)

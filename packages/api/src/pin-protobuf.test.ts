@@ -1,4 +1,4 @@
-import { fromHex, toHex } from '@ipfs-cluster/base'
+import { concatBytes, fromHex, toHex } from '@ipfs-cluster/base'
 import * as fc from 'fast-check'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -121,6 +121,14 @@ test('unreadable optional CIDs are none, unknown fields are skipped, cut-off byt
     { code: 'API_BAD_PIN' },
     'a name that is not UTF-8',
   )
+})
+
+test('an allocation or origin of a megabyte is refused at once', () => {
+  // Field 3, or field 6 with field 9 inside. Converting either to base58 would take minutes.
+  const allocation = concatBytes([fromHex('1a808040'), new Uint8Array(2 ** 20)])
+  const origin = concatBytes([fromHex('328480404a808040a503'), new Uint8Array(2 ** 20 - 2)])
+  for (const bytes of [allocation, origin])
+    assert.throws(() => decodePin(bytes, cid), { code: 'API_BAD_PIN' })
 })
 
 test('random bytes never crash the decoder', () => {

@@ -21,7 +21,7 @@ export function parseDurationNs(text: string): bigint {
   const match = /^([+-]?)(.*)$/su.exec(text)
   const body = match?.[2] ?? ''
   if (body === '0') return 0n
-  if (!/^((\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h))+$/u.test(body)) throw invalid()
+  if (!/^((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h))+$/u.test(body)) throw invalid()
   let total = 0n
   for (const [, whole = '', fraction = '', unit = ''] of body.matchAll(
     /(\d*)\.?(\d*)(ns|us|µs|μs|ms|s|m|h)/gu,

@@ -14,7 +14,7 @@ export interface CidLayout {
   readonly hashCode: number
 }
 
-/** Reads an unsigned varint of at most 32 bits; `undefined` when there is none. */
+/** Reads an unsigned varint of at most 32 bits; `undefined` when there is none, or it is longer than it need be. */
 export function readVarint(
   bytes: Uint8Array,
   offset: number,
@@ -24,7 +24,11 @@ export function readVarint(
     const byte = bytes[offset + i]
     if (byte === undefined) return undefined
     value += (byte & 0x7f) * 2 ** (7 * i)
-    if (byte < 0x80) return value > 0xffffffff ? undefined : [value, offset + i + 1]
+    if (byte < 0x80) {
+      // A CID has one form: the rest of the program could not read another.
+      const isMinimal = byte > 0 || i === 0
+      return value > 0xffffffff || !isMinimal ? undefined : [value, offset + i + 1]
+    }
   }
   return undefined
 }

@@ -1,6 +1,7 @@
 import * as dagCbor from '@ipld/dag-cbor'
 import * as dagPb from '@ipld/dag-pb'
 import { CID } from 'multiformats/cid'
+import { checkedCid, parseCid } from './cid-text.ts'
 import { blockCorrupt, IpfsNodeError } from './errors.ts'
 
 const RAW = 0x55
@@ -27,7 +28,7 @@ export function linksOf(cid: CID, data: Uint8Array): readonly CID[] {
   if (isLeafCodec(cid)) return []
   switch (cid.code) {
     case dagPb.code:
-      return decoding(cid, () => dagPb.decode(data)).Links.map(({ Hash }) => Hash)
+      return decoding(cid, () => dagPb.decode(data).Links.map(({ Hash }) => checkedCid(Hash)))
     case dagCbor.code:
       return decoding(cid, () => cidsIn(dagCbor.decode(data)))
     case DAG_JSON:
@@ -90,10 +91,15 @@ function cidsIn(value: unknown): CID[] {
   while (open.length > 0) {
     const next = open.pop()
     const cid = CID.asCID(next)
-    if (cid !== null) found.push(cid)
-    else if (isContainer(next)) open.push(...Object.values(next).toReversed())
+    if (cid !== null) found.push(checkedCid(cid))
+    else if (isContainer(next)) openAll(next, open)
   }
   return found
+}
+
+/** One by one: as arguments of one call, more than some ten thousand would overflow the stack. */
+function openAll(container: object, open: unknown[]): void {
+  for (const value of Object.values(container).toReversed()) open.push(value)
 }
 
 /** A link is `{"/": "<cid>"}`; bytes are `{"/": {"bytes": …}}` and have none. */
@@ -104,8 +110,8 @@ function cidsInJson(value: unknown): CID[] {
     const next = open.pop()
     if (!isContainer(next)) continue
     const slash = '/' in next ? next['/'] : undefined
-    if (typeof slash === 'string' && Object.keys(next).length === 1) found.push(CID.parse(slash))
-    else open.push(...Object.values(next).toReversed())
+    if (typeof slash === 'string' && Object.keys(next).length === 1) found.push(parseCid(slash))
+    else openAll(next, open)
   }
   return found
 }

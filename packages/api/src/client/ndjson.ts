@@ -5,7 +5,13 @@ export async function* parseLines(body: AsyncIterable<Uint8Array>): AsyncGenerat
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
   let rest = ''
   for await (const chunk of body) {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n')
+    const text = decoder.decode(chunk, { stream: true })
+    if (!text.includes('\n')) {
+      // Only appended: splitting would copy all of a long line for each of its chunks.
+      rest += text
+      continue
+    }
+    const lines = (rest + text).split('\n')
     rest = lines.pop() ?? ''
     for (const line of lines) if (line !== '') yield parseJson(line)
   }

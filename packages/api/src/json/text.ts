@@ -33,7 +33,8 @@ function isDigit(text: string, i: number): boolean {
   return code >= 0x30 && code <= 0x39
 }
 
-const STRING_OR_NUMBER = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g
+// A string without an end is one token up to the end of the text: otherwise each quote in it would be tried as a beginning.
+const STRING_OR_NUMBER = /"[^"\\]*(?:\\[^][^"\\]*)*(?:"|\\?$)|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g
 const LONG_INTEGER = /^-?\d{16,}$/
 
 /**

@@ -126,7 +126,8 @@ export const float: JsonValue<number> = {
   write: String,
   read(value) {
     if (value === undefined || value === null) return 0
-    if (typeof value !== 'number') throw expected('a number', value)
+    // 1e400 is valid JSON, and more than a number can be.
+    if (typeof value !== 'number' || !Number.isFinite(value)) throw expected('a number', value)
     return value
   },
 }

@@ -9,6 +9,7 @@ import {
   type IdentityNode,
 } from 'ipfs-unixfs-exporter'
 import type { CID } from 'multiformats/cid'
+import { checkedCid } from '../cid-text.ts'
 import { IpfsNodeError } from '../errors.ts'
 import type { DirectoryEntry } from '../types.ts'
 import { parseContentPath } from './path.ts'
@@ -34,7 +35,7 @@ export async function resolvePath(path: string, read: ReadBlock, signal: AbortSi
       remainder = step.remainder
     }
   } catch (error) {
-    throw toNodeError(error, path)
+    throw toNodeError(error, path, signal)
   }
   // The walk ends at a file, or inside a block, without complaint.
   if (remainder.length > 0) throw pathMissing(path)
@@ -52,7 +53,7 @@ export async function describe(cid: CID, path: string, read: ReadBlock, signal: 
       try {
         for await (const { name, cid, size } of entry.entries({ signal })) yield { name, cid, size }
       } catch (error) {
-        throw toNodeError(error, path)
+        throw toNodeError(error, path, signal)
       }
     },
   }
@@ -114,36 +115,35 @@ async function exportEntry(
     const entry = await exporter(cid, storage(read, signal), { signal })
     if (entry.type !== 'object') return entry
   } catch (error) {
-    throw toNodeError(error, path)
+    throw toNodeError(error, path, signal)
   }
   throw new IpfsNodeError(`${path} is not UnixFS`, { code: 'IPFS_NOT_UNIXFS', path })
 }
 
+/** What `read` threw, on its way through the exporter: everything else that comes out of it is about the bytes. */
+class ReadFailure extends Error {}
+
 function storage(read: ReadBlock, signal: AbortSignal): ReadableStorage {
   return {
     async *get(cid) {
-      yield await read(cid, signal)
+      yield await read(checkedCid(cid), signal).catch((cause: unknown) => {
+        throw new ReadFailure('a block could not be read', { cause })
+      })
     },
   }
 }
 
-/** The exporter's errors in our words; others as they are. */
-function toNodeError(error: unknown, path: string): unknown {
-  if (!(error instanceof Error)) return error
-  switch (error.name) {
-    case 'NotFoundError':
-    case 'BadPathError':
-      return pathMissing(path, error)
-    case 'NotUnixFSError':
-    case 'NoResolverError':
-      return new IpfsNodeError(
-        `${path} is not UnixFS: ${errorMessage(error)}`,
-        { code: 'IPFS_NOT_UNIXFS', path },
-        { cause: error },
-      )
-    default:
-      return error
-  }
+/** The exporter's errors in our words; those of `read` and of the signal as they are. */
+function toNodeError(error: unknown, path: string, signal: AbortSignal): unknown {
+  if (error instanceof ReadFailure) return error.cause
+  if (signal.aborted || !(error instanceof Error)) return error
+  if (error.name === 'NotFoundError' || error.name === 'BadPathError') return pathMissing(path, error)
+  // Not only its own errors: its decoders have theirs for malformed blocks, which anybody can make.
+  return new IpfsNodeError(
+    `${path} is not UnixFS: ${errorMessage(error)}`,
+    { code: 'IPFS_NOT_UNIXFS', path },
+    { cause: error },
+  )
 }
 
 function pathMissing(path: string, cause?: unknown): IpfsNodeError {

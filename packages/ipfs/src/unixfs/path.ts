@@ -1,4 +1,5 @@
-import { CID } from 'multiformats/cid'
+import type { CID } from 'multiformats/cid'
+import { parseCid } from '../cid-text.ts'
 import { badPath } from '../errors.ts'
 
 export interface ContentPath {
@@ -27,7 +28,7 @@ export function parseContentPath(path: string): ContentPath {
   const [root, ...names] = parts
   if (root === undefined) throw badPath(path, 'it names no CID')
   try {
-    return { root: CID.parse(root), names }
+    return { root: parseCid(root), names }
   } catch (cause) {
     throw badPath(path, `${JSON.stringify(root)} is not a CID`, cause)
   }

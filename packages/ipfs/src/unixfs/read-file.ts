@@ -1,6 +1,7 @@
 import * as dagPb from '@ipld/dag-pb'
 import { UnixFS } from 'ipfs-unixfs'
 import type { CID } from 'multiformats/cid'
+import { checkedCid } from '../cid-text.ts'
 import { IpfsNodeError } from '../errors.ts'
 
 /** Blocks read ahead of the consumer. */
@@ -104,6 +105,7 @@ function decodeNode(
 ): { readonly unixfs: UnixFS; readonly links: readonly dagPb.PBLink[] } {
   try {
     const node = dagPb.decode(data)
+    for (const { Hash } of node.Links) checkedCid(Hash)
     if (node.Data === undefined) throw new Error('no data field')
     const unixfs = UnixFS.unmarshal(node.Data)
     if (unixfs.type !== 'file' && unixfs.type !== 'raw') throw new Error(`type ${unixfs.type}`)

@@ -1,12 +1,15 @@
 /** Reads CARv1 as a stream: a header, then blocks, each preceded by its length (CAR specification; limits as in go-car). */
-import { concatBytes, equalBytes, errorMessage } from '@ipfs-cluster/base'
+import { cidOfBytes } from '@ipfs-cluster/api'
+import { EMPTY_BYTES, equalBytes, errorMessage } from '@ipfs-cluster/base'
 import { decode as decodeCbor } from '@ipld/dag-cbor'
 import { CID } from 'multiformats/cid'
 import { badCar } from './errors.ts'
 import { hasherOfCode } from './hashing.ts'
 
-/** Bytes of the header, or of one block with its CID. */
+/** Bytes of one block with its CID. */
 const MAX_SECTION_BYTES = 32 * 1024 * 1024
+/** Bytes of the header: it names one root. Decoded, CBOR takes up to thirty times its size. */
+const MAX_HEADER_BYTES = 64 * 1024
 const MAX_VARINT_BYTES = 9
 
 export interface CarBlock {
@@ -23,7 +26,7 @@ export interface Car {
 /** @throws AdderError `ADD_BAD_CAR`, also from the blocks. */
 export async function readCar(source: AsyncIterable<Uint8Array>): Promise<Car> {
   const bytes = createByteReader(source)
-  const header = await bytes.section()
+  const header = await bytes.section(MAX_HEADER_BYTES)
   if (header === undefined) throw badCar('the CAR is empty')
   return { root: rootOf(header), blocks: readBlocks(bytes) }
 }
@@ -42,12 +45,16 @@ function rootOf(header: Uint8Array): CID {
   }
   const root = CID.asCID(roots[0])
   if (root === null) throw badCar('the root of the CAR is not a CID')
-  return root
+  try {
+    return cidOfBytes(root.bytes)
+  } catch (cause) {
+    throw badCar(`the root of the CAR is not a CID: ${errorMessage(cause)}`, cause)
+  }
 }
 
 async function* readBlocks(bytes: ByteReader): AsyncGenerator<CarBlock> {
   while (true) {
-    const section = await bytes.section()
+    const section = await bytes.section(MAX_SECTION_BYTES)
     if (section === undefined) return
     const block = splitSection(section)
     verify(block)
@@ -57,8 +64,9 @@ async function* readBlocks(bytes: ByteReader): AsyncGenerator<CarBlock> {
 
 function splitSection(section: Uint8Array): CarBlock {
   try {
-    const [cid, data] = CID.decodeFirst(section)
-    return { cid, data }
+    const [{ bytes }, data] = CID.decodeFirst(section)
+    // Stricter than the library, and with its own copy of the bytes.
+    return { cid: cidOfBytes(bytes), data }
   } catch (cause) {
     throw badCar(`a block without a CID: ${errorMessage(cause)}`, cause)
   }
@@ -76,56 +84,69 @@ function verify({ cid, data }: CarBlock): void {
 }
 
 interface ByteReader {
-  /** The next length-prefixed section; `undefined` at the end. */
-  section(): Promise<Uint8Array | undefined>
+  /** The next length-prefixed section, a view; `undefined` at the end. */
+  section(maxBytes: number): Promise<Uint8Array | undefined>
 }
 
 function createByteReader(source: AsyncIterable<Uint8Array>): ByteReader {
   const iterator = source[Symbol.asyncIterator]()
-  let buffer: Uint8Array = new Uint8Array(0)
+  // The unread bytes are those from `start` to `end`. One buffer that grows, as a piece may be a single byte; what was handed out is
+  // never written again.
+  let buffer: Uint8Array = EMPTY_BYTES
+  let start = 0
+  let end = 0
+
+  const append = (piece: Uint8Array): void => {
+    const unread = end - start
+    if (unread === 0) {
+      buffer = piece
+      start = 0
+      end = piece.length
+      return
+    }
+    if (end + piece.length > buffer.length) {
+      const grown = new Uint8Array(2 * (unread + piece.length))
+      grown.set(buffer.subarray(start, end))
+      buffer = grown
+      start = 0
+      end = unread
+    }
+    buffer.set(piece, end)
+    end += piece.length
+  }
 
   /** False when the source ended first. */
   const fill = async (length: number): Promise<boolean> => {
-    if (buffer.length >= length) return true
-    const pieces = [buffer]
-    let have = buffer.length
-    while (have < length) {
+    while (true) {
+      if (end - start >= length) return true
       const { done, value } = await iterator.next()
-      if (done === true) break
-      pieces.push(value)
-      have += value.length
+      if (done === true) return false
+      append(value)
     }
-    buffer = concatBytes(pieces)
-    return have >= length
   }
 
   const length = async (): Promise<number | undefined> => {
     let value = 0
     for (let i = 0; i < MAX_VARINT_BYTES; i++) {
-      if (!(await fill(i + 1))) {
+      if (!(await fill(1))) {
         if (i === 0) return undefined
         throw badCar('unexpected EOF')
       }
-      const byte = buffer[i] as number
+      const byte = buffer[start++] as number
       value += (byte & 0x7f) * 2 ** (7 * i)
-      if (byte < 0x80) {
-        buffer = buffer.subarray(i + 1)
-        return value
-      }
+      if (byte < 0x80) return value
     }
     throw badCar('a section with an invalid length')
   }
 
   return {
-    async section() {
+    async section(maxBytes) {
       const size = await length()
       if (size === undefined) return undefined
-      if (size > MAX_SECTION_BYTES)
-        throw badCar(`a section of ${size} bytes; at most ${MAX_SECTION_BYTES} are allowed`)
+      if (size > maxBytes) throw badCar(`a section of ${size} bytes; at most ${maxBytes} are allowed`)
       if (!(await fill(size))) throw badCar('unexpected EOF')
-      const section = buffer.subarray(0, size)
-      buffer = buffer.subarray(size)
-      return section
+      start += size
+      return buffer.subarray(start - size, start)
     },
   }
 }

@@ -133,6 +133,20 @@ describe('adding a CAR', () => {
       carOf(header, [testBlock(testBytes(3), 0x0129)]),
       /no decoder registered for multicodec code 297/,
     ],
+    [
+      'a long header',
+      carOf({ ...header, more: new Uint8Array(70_000) }, [root]),
+      /at most 65536 are allowed/,
+    ],
+    [
+      // A CIDv0 of 200 kB: its text would take minutes to write.
+      'a block with a CID that is none',
+      concatBytes([
+        section(encode(header)),
+        section(concatBytes([Uint8Array.of(0x12, 0xc0, 0x9a, 0x0c), new Uint8Array(200_010)])),
+      ]),
+      /a block without a CID: .*more than 2048 bytes/,
+    ],
     ['malformed dag-pb', carOf(header, [testBlock(Uint8Array.of(0xff, 0xff), 0x70)]), /malformed/],
     [
       'a giant block',

@@ -1,4 +1,6 @@
-import { CID } from 'multiformats/cid'
+import { parseCid } from '@ipfs-cluster/api'
+import { errorMessage } from '@ipfs-cluster/base'
+import type { CID } from 'multiformats/cid'
 import { badPath } from './errors.ts'
 
 /** A path of the IPFS namespaces, checked as far as it can be without asking anybody. */
@@ -39,9 +41,9 @@ function cleanSegments(path: string): string[] {
 
 function parseRoot(path: string, root: string): CID {
   try {
-    return CID.parse(root)
+    return parseCid(root)
   } catch (cause) {
-    const error = badPath(path, `invalid cid: ${cause instanceof Error ? cause.message : String(cause)}`)
+    const error = badPath(path, errorMessage(cause))
     error.cause = cause
     throw error
   }
