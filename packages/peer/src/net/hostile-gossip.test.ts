@@ -155,15 +155,21 @@ describe('a member that attacks pubsub', () => {
     const foreign = await openGossip(await dialVictim(other, victim))
     for (const message of large) sendRpc(foreign, { messages: [message] })
     await until(() => received.filter(text => text === 'long').length === 5)
-    frames.length = 0
+    // Not the attacker: who asks too often is not answered until the next heartbeat.
+    const asker = owned.use(await createAttacker())
+    const answers: Uint8Array[] = []
+    await asker.libp2p.handle('/meshsub/1.2.0', gossip =>
+      readFrames(gossip, frame => void answers.push(frame)),
+    )
+    const asking = await openGossip(await dialVictim(asker, victim))
     const messageIDs = large.map(({ from = assert.fail(), seqno = assert.fail() }) =>
       concatBytes([from.subarray(0, 16), seqno]),
     )
-    sendRpc(stream, { control: { ihave: [], iwant: [{ messageIDs }], graft: [], prune: [], idontwant: [] } })
+    sendRpc(asking, { control: { ihave: [], iwant: [{ messageIDs }], graft: [], prune: [], idontwant: [] } })
     const answered = () =>
-      frames.flatMap(frame => RPC.decode(frame).messages).filter(({ data }) => data?.length === 400_000)
+      answers.flatMap(frame => RPC.decode(frame).messages).filter(({ data }) => data?.length === 400_000)
     await until(() => answered().length >= 5)
-    assert.ok(frames.every(({ length }) => length <= 1024 * 1024))
+    assert.ok(answers.every(({ length }) => length <= 1024 * 1024))
   })
 
   test('cannot have us dial whom it likes', async () => {
@@ -174,10 +180,11 @@ describe('a member that attacks pubsub', () => {
     const other = owned.use(await createAttacker())
     const foreign = await openGossip(await dialVictim(other, victim))
     const before = count('unsolicited_peer_exchange')
+    const connected = victim.connectedPeers()
     const empty = { ihave: [], iwant: [], graft: [], idontwant: [] }
     sendRpc(foreign, { control: { ...empty, prune: [{ topicID: TOPIC, peers }] } })
     await until(() => count('unsolicited_peer_exchange') === before + 1)
-    assert.equal(victim.connectedPeers().length, 3)
+    assert.deepEqual(victim.connectedPeers(), connected)
   })
 
   test('is obeyed when it prunes us and names others, as Go peers do', async () => {
