@@ -5,6 +5,7 @@ import { RPC } from '@libp2p/gossipsub/message'
 import * as arbitrary from '../../../packages/api/src/test-arbitraries.ts'
 import { JsonStreamError } from '../../../packages/peer/src/bin/json-documents.ts'
 import { pinLine, readPins } from '../../../packages/peer/src/bin/pin-lines.ts'
+import { RPC_LIMITS } from '../../../packages/peer/src/net/gossip-options.ts'
 import { messageBytes, splitRpc, tidyControl } from '../../../packages/peer/src/net/gossip-rpc.ts'
 import { samples, texts } from '../corpus.ts'
 import { check, checkStable, pieces, PropertyError, refusedBy, type Target } from '../target.ts'
@@ -79,6 +80,23 @@ class MalformedRpc extends Error {
   readonly code = 'malformed_rpc'
 }
 
+/** As gossipsub applies them. */
+const limits = {
+  subscriptions: RPC_LIMITS.maxSubscriptions,
+  messages: RPC_LIMITS.maxMessages,
+  control: {
+    ihave: RPC_LIMITS.maxControlMessages,
+    ihave$: { messageIDs: RPC_LIMITS.maxIhaveMessageIDs },
+    iwant: RPC_LIMITS.maxControlMessages,
+    iwant$: { messageIDs: RPC_LIMITS.maxIwantMessageIDs },
+    graft: RPC_LIMITS.maxControlMessages,
+    prune: RPC_LIMITS.maxControlMessages,
+    prune$: { peers: RPC_LIMITS.maxPeerInfos },
+    idontwant: RPC_LIMITS.maxControlMessages,
+    idontwant$: { messageIDs: RPC_LIMITS.maxIdontwantMessageIDs },
+  },
+}
+
 /** As the guard around gossipsub decodes and sorts an RPC; the decoder is libp2p's, and any error of it a refusal. */
 const gossip: Target = {
   name: 'gossip rpc',
@@ -89,7 +107,7 @@ const gossip: Target = {
   run(input) {
     let rpc: RPC
     try {
-      rpc = RPC.decode(input)
+      rpc = RPC.decode(input, { limits })
     } catch (cause) {
       throw new MalformedRpc('no rpc', { cause })
     }

@@ -29,7 +29,7 @@ const MAX_TOPIC_BYTES = 128 * 1024
  * Limits of one RPC; more makes all of it malformed. Go sends at most 10,000 ids of messages it has (`MaxIHaveLength` of
  * cluster), asks for as many, and names 16 peers in a PRUNE; 1 MiB holds about 6,000 of the smallest messages.
  */
-const RPC_LIMITS = {
+export const RPC_LIMITS = {
   maxSubscriptions: 1024,
   maxMessages: 8192,
   maxIhaveMessageIDs: 10_000,

@@ -47,7 +47,7 @@ export function uploadParts(request: IncomingMessage, signal: AbortSignal): Asyn
     const kind = partKind(mimeType)
     // A folder has no content that anybody would read, and an unread part stops the parser.
     if (kind === 'directory') content.resume()
-    const bytes: AsyncIterable<Uint8Array> = kind === 'directory' ? nothing() : content
+    const bytes: AsyncIterable<Uint8Array> = kind === 'directory' ? nothing() : contentOf(content, bad)
     const part: AddPart = { path: partPath(filename), kind, content: bytes }
     unread = content
     content.once('end', () => {
@@ -85,3 +85,12 @@ function partKind(mimeType: string): AddPart['kind'] {
 }
 
 async function* nothing(): AsyncGenerator<Uint8Array> {}
+
+/** The parser ends a part that is cut short with an error of its own. */
+async function* contentOf(content: Readable, bad: (cause: unknown) => HttpError): AsyncGenerator<Uint8Array> {
+  try {
+    yield* content as AsyncIterable<Uint8Array>
+  } catch (error) {
+    throw error instanceof HttpError ? error : bad(error)
+  }
+}

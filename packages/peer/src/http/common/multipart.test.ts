@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict'
+import { IncomingMessage } from 'node:http'
+import { Socket } from 'node:net'
+import { test } from 'node:test'
+import { uploadParts } from './multipart.ts'
+
+function requestWith(...pieces: readonly string[]): IncomingMessage {
+  const request = new IncomingMessage(new Socket())
+  request.headers['content-type'] = 'multipart/form-data; boundary=b'
+  for (const piece of pieces) request.push(piece)
+  request.complete = true
+  request.push(null)
+  return request
+}
+
+const HEAD =
+  '--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\nContent-Type: application/octet-stream\r\n\r\n'
+
+async function readAll(request: IncomingMessage): Promise<string> {
+  let text = ''
+  for await (const { content } of uploadParts(request, new AbortController().signal)) {
+    for await (const chunk of content) text += Buffer.from(chunk).toString()
+  }
+  return text
+}
+
+test('the content of a part is what was sent', async () => {
+  assert.equal(await readAll(requestWith(HEAD, 'abc', 'def\r\n--b--\r\n')), 'abcdef')
+})
+
+test('a part that the upload ends in the middle of is a bad upload, for whoever reads it, too', async () => {
+  const long = 'x'.repeat(300_000)
+  for (const pieces of [
+    [HEAD, 'abc'],
+    [`${HEAD}abc`],
+    [HEAD, 'abc\r\n--b'],
+    [HEAD + long],
+    [HEAD, long, long],
+  ]) {
+    await assert.rejects(readAll(requestWith(...pieces)), {
+      code: 'HTTP_BAD_UPLOAD',
+      message: /unexpected end/i,
+    })
+  }
+})
