@@ -29,8 +29,23 @@ test('durations are written as Go writes them and read back', () => {
     assert.equal(formatDurationNs(ns), canonical)
   }
   // The last took minutes when its digits could be read in several ways.
-  for (const text of ['', '5', '1d', 's', '1 s', '1h-2m', '9999999999h', '1'.repeat(1_000_000)]) {
-    assert.throws(() => parseDurationNs(text), { name: 'RangeError', message: /time: invalid duration/ })
+  const long = '1'.repeat(1_000_000)
+  const bad: [string, string][] = [
+    ['', 'invalid duration ""'],
+    ['-', 'invalid duration "-"'],
+    ['5', 'missing unit in duration "5"'],
+    ['1.5.5s', 'missing unit in duration "1.5.5s"'],
+    ['1d', 'unknown unit "d" in duration "1d"'],
+    ['1 s', 'unknown unit " s" in duration "1 s"'],
+    ['1h-2m', 'unknown unit "h-" in duration "1h-2m"'],
+    ['1toString', 'unknown unit "toString" in duration "1toString"'],
+    ['s', 'invalid duration "s"'],
+    ['.s', 'invalid duration ".s"'],
+    ['9999999999h', 'invalid duration "9999999999h"'],
+    [long, `missing unit in duration "${long}"`],
+  ]
+  for (const [text, why] of bad) {
+    assert.throws(() => parseDurationNs(text), { name: 'RangeError', message: `time: ${why}` })
   }
   fc.assert(
     fc.property(

@@ -15,23 +15,29 @@ const UNIT_NS: Readonly<Record<string, bigint>> = {
 
 const MAX_NS = 2n ** 63n - 1n
 
-/** @throws RangeError with Go's text (`time: invalid duration "x"`). */
+/** One number with its unit: whole, fraction, and whatever stands up to the next number. */
+const TERM = /^(\d*)(\.\d*)?([^\d.]*)/u
+
+/** @throws RangeError with Go's text (`time: invalid duration "x"`, `time: missing unit in duration "1"`). */
 export function parseDurationNs(text: string): bigint {
-  const invalid = () => new RangeError(`time: invalid duration ${JSON.stringify(text)}`)
-  const match = /^([+-]?)(.*)$/su.exec(text)
-  const body = match?.[2] ?? ''
-  if (body === '0') return 0n
-  if (!/^((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h))+$/u.test(body)) throw invalid()
+  const failure = (why: string) => new RangeError(`time: ${why} duration ${JSON.stringify(text)}`)
+  let rest = text.replace(/^[+-]/, '')
+  if (rest === '0') return 0n
+  if (rest === '') throw failure('invalid')
   let total = 0n
-  for (const [, whole = '', fraction = '', unit = ''] of body.matchAll(
-    /(\d*)\.?(\d*)(ns|us|µs|μs|ms|s|m|h)/gu,
-  )) {
-    const scale = UNIT_NS[unit] as bigint
+  while (rest !== '') {
+    const [term = '', whole = '', point = '', unit = ''] = TERM.exec(rest) ?? []
+    const fraction = point.slice(1)
+    if (whole === '' && fraction === '') throw failure('invalid')
+    if (unit === '') throw failure('missing unit in')
+    const scale = Object.hasOwn(UNIT_NS, unit) ? UNIT_NS[unit] : undefined
+    if (scale === undefined) throw failure(`unknown unit ${JSON.stringify(unit)} in`)
     total += BigInt(whole === '' ? '0' : whole) * scale
     if (fraction !== '') total += (BigInt(fraction) * scale) / 10n ** BigInt(fraction.length)
+    if (total > MAX_NS) throw failure('invalid')
+    rest = rest.slice(term.length)
   }
-  if (total > MAX_NS) throw invalid()
-  return match?.[1] === '-' ? -total : total
+  return text.startsWith('-') ? -total : total
 }
 
 /** Go's canonical form: `1h0m0s`, `2m0s`, `1.5s`, `200ms`, `0s`. */

@@ -22,6 +22,11 @@ export interface LevelStoreOptions {
   readonly writeBufferBytes?: number
 }
 
+export interface LevelStore extends Store, AsyncDisposable {
+  /** What LevelDB tells of itself, such as `leveldb.stats`; empty when it does not know. Cheap. */
+  property(name: string): string
+}
+
 type Level = ClassicLevel<Uint8Array, Uint8Array>
 type Snapshot = ReturnType<Level['snapshot']>
 
@@ -33,10 +38,7 @@ const SCAN_ROWS = 1000
  *
  * @throws StoreError `STORE_LOCKED` when another process has it open, `STORE_CORRUPT` when it cannot be read.
  */
-export async function openLevelStore(
-  path: string,
-  options: LevelStoreOptions = {},
-): Promise<Store & AsyncDisposable> {
+export async function openLevelStore(path: string, options: LevelStoreOptions = {}): Promise<LevelStore> {
   const db: Level = new ClassicLevel(path, {
     keyEncoding: 'view',
     valueEncoding: 'view',
@@ -54,6 +56,7 @@ export async function openLevelStore(
       const snapshot = db.snapshot()
       return { ...reader(db, guard, snapshot), [Symbol.dispose]: () => void snapshot.close() }
     },
+    property: name => (db.status === 'open' ? db.getProperty(name) : ''),
     [Symbol.asyncDispose]: () => guard(db.close()),
   }
 }

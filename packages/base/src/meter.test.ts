@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createMeter, prometheusText, refusalsOf } from './meter.ts'
+import { createMeter, refusalsOf } from './meter.ts'
+import { goFloat, prometheusText } from './prometheus-text.ts'
 
 test('counters and gauges read as Prometheus text', () => {
   const meter = createMeter()
@@ -37,5 +38,67 @@ test('a counter with endless labels keeps a bounded number of series', () => {
   assert.equal(
     samples.reduce((sum, { value }) => sum + value, 0),
     5000,
+  )
+})
+
+test('a histogram counts what is at most each bound, as Prometheus reads it', () => {
+  const meter = createMeter()
+  const histogram = meter.histogram('size_bytes', 'Sizes', [1, 1_048_576])
+  assert.deepEqual(meter.collect()[0]?.samples, [], 'nothing seen')
+  for (const value of [0.5, 1, 2, 1_048_576, 2e6]) histogram.of({ kind: 'a' }).observe(value)
+  meter.histogram('size_bytes', 'Sizes', [1, 1_048_576]).observe(7)
+
+  assert.equal(
+    prometheusText(meter.collect()),
+    [
+      '# HELP size_bytes Sizes',
+      '# TYPE size_bytes histogram',
+      'size_bytes_bucket{kind="a",le="1"} 2',
+      'size_bytes_bucket{kind="a",le="1.048576e+06"} 4',
+      'size_bytes_bucket{kind="a",le="+Inf"} 5',
+      'size_bytes_sum{kind="a"} 3.0485795e+06',
+      'size_bytes_count{kind="a"} 5',
+      'size_bytes_bucket{le="1"} 0',
+      'size_bytes_bucket{le="1.048576e+06"} 1',
+      'size_bytes_bucket{le="+Inf"} 1',
+      'size_bytes_sum 7',
+      'size_bytes_count 1',
+      '',
+    ].join('\n'),
+  )
+})
+
+test('a histogram with endless labels keeps a bounded number of series', () => {
+  const meter = createMeter()
+  const histogram = meter.histogram('wild', 'wild', [1])
+  for (let i = 0; i < 3000; i++) histogram.of({ id: String(i) }).observe(1)
+  const counts = meter.collect()[0]?.samples.filter(({ suffix }) => suffix === '_count') ?? []
+  assert.ok(counts.length <= 1001)
+  assert.equal(
+    counts.reduce((sum, { value }) => sum + value, 0),
+    3000,
+  )
+})
+
+test('a total is a counter that somebody else keeps', () => {
+  const meter = createMeter()
+  let seconds = 1
+  meter.total('cpu_seconds_total', 'CPU', () => seconds, { mode: 'user' })
+  seconds = 2.5
+  assert.deepEqual(meter.collect(), [
+    {
+      name: 'cpu_seconds_total',
+      help: 'CPU',
+      type: 'counter',
+      samples: [{ labels: { mode: 'user' }, value: 2.5 }],
+    },
+  ])
+})
+
+test('numbers as Go writes them', () => {
+  const texts = [0, 0.05, 1, 262144, 999999, 1e6, 1048576, 1.6777216e7, 1e-5, 1e21, NaN, Infinity, -Infinity]
+  assert.deepEqual(
+    texts.map(goFloat),
+    '0 0.05 1 262144 999999 1e+06 1.048576e+06 1.6777216e+07 1e-05 1e+21 NaN +Inf -Inf'.split(' '),
   )
 })

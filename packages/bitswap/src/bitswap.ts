@@ -70,6 +70,7 @@ export async function createBitswap(
 ): Promise<Bitswap> {
   const node = new BitswapNode(components, bitswapConfig(config))
   await node.start()
+  measure(components.meter ?? silentMeter, node)
   return {
     session: options => openSession(node.manager, options),
     get: (cid, options) => node.manager.get(cid, createSessionState([], false), options),
@@ -89,6 +90,26 @@ export async function createBitswap(
     }),
     [Symbol.asyncDispose]: () => node.stop(),
   }
+}
+
+function measure(meter: Meter, { manager, server }: BitswapNode): void {
+  const blocks = (direction: string, read: () => number) =>
+    meter.total('ipfscluster_bitswap_blocks_total', 'Blocks exchanged, by direction', read, { direction })
+  const bytes = (direction: string, read: () => number) =>
+    meter.total('ipfscluster_bitswap_bytes_total', 'Bytes of blocks exchanged, by direction', read, {
+      direction,
+    })
+  blocks('received', () => manager.blocksReceived)
+  blocks('sent', () => server.blocksSent)
+  bytes('received', () => manager.bytesReceived)
+  bytes('sent', () => server.bytesSent)
+  meter.total(
+    'ipfscluster_bitswap_duplicate_blocks_total',
+    'Blocks received that nobody waited for any more',
+    () => manager.duplicateBlocks,
+  )
+  meter.gauge('ipfscluster_bitswap_wants', 'Blocks that we wait for', () => manager.pending)
+  meter.gauge('ipfscluster_bitswap_peer_wants', 'Blocks that other peers wait for', () => server.pending)
 }
 
 /** Peers and streams: what comes in goes to the want manager and the server, what they have to say goes out by the peers' links. */

@@ -35,12 +35,13 @@ export interface BroadcasterComponents {
 /** Announces our heads and takes the announcements of others (reference wire.md 3.6, 3.9). */
 export class Broadcaster {
   readonly #components: BroadcasterComponents
-  readonly #config: Pick<CrdtConfig, 'rebroadcastIntervalMs'>
+  readonly #config: Pick<CrdtConfig, 'rebroadcastIntervalMs' | 'announcementGapMs'>
   /** Heads that another peer announced since the last rebroadcast. */
   readonly #seen = new Set<NodeId>()
   /** New heads of ours to announce. */
   #fresh: CID[] = []
   #sending: Promise<void> | undefined
+  readonly #closing = new AbortController()
   #greeting = false
   #subscription: Disposable | undefined
   readonly #budget: AnnouncementBudget
@@ -49,7 +50,10 @@ export class Broadcaster {
   received = 0
   refused = 0
 
-  constructor(components: BroadcasterComponents, config: Pick<CrdtConfig, 'rebroadcastIntervalMs'>) {
+  constructor(
+    components: BroadcasterComponents,
+    config: Pick<CrdtConfig, 'rebroadcastIntervalMs' | 'announcementGapMs'>,
+  ) {
     this.#components = components
     this.#config = config
     this.#budget = new AnnouncementBudget(components.clock)
@@ -67,10 +71,11 @@ export class Broadcaster {
   /** Takes no more announcements, and waits until the last of ours is sent or has failed. */
   async close(): Promise<void> {
     this.#subscription?.[Symbol.dispose]()
+    this.#closing.abort()
     await this.#sending
   }
 
-  /** Announces a new head; while a message is under way, new heads gather in the next. */
+  /** Announces a new head; while a message is under way and shortly after it, new heads gather in the next. */
   announce(head: CID): void {
     this.#fresh.push(head)
     this.#sending ??= this.#sendFresh().finally(() => {
@@ -87,6 +92,19 @@ export class Broadcaster {
       const current = gathered.filter(cid => heads.has(linkOf(cid)?.id ?? ''))
       await this.#send(current.length > 0 ? current : gathered.slice(-1))
       this.#settler.message([])
+      await this.#pause()
+    }
+  }
+
+  /** Signing, sending and checking a message costs as much as a commit. */
+  async #pause(): Promise<void> {
+    const { signal } = this.#closing
+    const { announcementGapMs = 0 } = this.#config
+    if (announcementGapMs === 0) return
+    try {
+      await this.#components.clock.sleep(announcementGapMs, { signal })
+    } catch (error) {
+      if (!signal.aborted) throw error
     }
   }
 

@@ -17,6 +17,7 @@ import { Broadcaster } from './broadcaster.ts'
 import { sortedHeads } from './heads.ts'
 import { Ledger } from './ledger.ts'
 import { Merger } from './merger.ts'
+import { crdtMetrics } from './metrics.ts'
 import { Publisher } from './publisher.ts'
 import type {
   Crdt,
@@ -72,10 +73,7 @@ export async function createCrdt(components: CrdtComponents, config: CrdtConfig)
     meter = silentMeter,
   } = components
   const refusals = refusalsOf(meter, 'crdt')
-  const merged = meter.counter(
-    'ipfscluster_crdt_nodes_merged_total',
-    'Nodes of the CRDT merged, our own included',
-  )
+  const { merged, onCommit } = crdtMetrics(meter, clock)
   const ledger = await Ledger.open({ store, blocks, projection, onChanges, merged })
   const wal = await Wal.open(store)
   const scope = createTaskScope(logger)
@@ -122,7 +120,7 @@ export async function createCrdt(components: CrdtComponents, config: CrdtConfig)
     config,
   )
   const publisher = new Publisher(
-    { ledger, wal, clock, logger, scope, announce: head => broadcaster.announce(head) },
+    { ledger, wal, clock, logger, scope, onCommit, announce: head => broadcaster.announce(head) },
     config,
   )
   await publisher.replay()

@@ -216,18 +216,22 @@ export class Ledger {
    *
    * @param options.rows the rows of all keys that the nodes touch, when the caller has read them.
    * @param options.extra rows to write in the same batch.
+   * @param options.own we have just made the nodes: nobody has them yet, and we have all they link to.
    * @throws StoreError when the batch could not be written; nothing has changed then.
    */
   async apply(
     nodes: readonly CrdtNode[],
-    options: { readonly rows?: KeyRows; readonly extra?: readonly StoreOp[] } = {},
+    options: { readonly rows?: KeyRows; readonly extra?: readonly StoreOp[]; readonly own?: boolean } = {},
   ): Promise<Applied> {
     const distinct = new Map(nodes.map(node => [node.id, node]))
     const links = new Map<NodeId, NodeLink>()
     for (const node of nodes) for (const link of node.links) links.set(link.id, link)
     const isOutside = ({ id }: NodeLink) => !distinct.has(id) && !this.#heads.has(id)
     const asked: NodeLink[] = [...distinct.values(), ...[...links.values()].filter(isOutside)]
-    const statuses = await this.statuses(asked)
+    const statuses =
+      options.own === true
+        ? asked.map(({ id }): NodeStatus => (distinct.has(id) ? 'unknown' : 'known'))
+        : await this.statuses(asked)
     const status = new Map(asked.map(({ id }, i) => [id, statuses[i]]))
     const { kept: fresh, tooMany } = withinLimit(
       this.#heads,

@@ -25,5 +25,11 @@ test('what happens is told to the meter', async () => {
     { labels: { direction: 'sent' }, value: 1 },
     { labels: { direction: 'received' }, value: 1 },
   ])
+  const count = (name: string) => value(name)?.find(({ suffix }) => suffix === '_count')?.value
+  assert.equal(count('ipfscluster_crdt_commit_duration_seconds'), 2)
+  assert.equal(count('ipfscluster_crdt_commit_ops'), 2)
+  assert.deepEqual(value('ipfscluster_crdt_last_merge_timestamp_seconds'), [
+    { labels: {}, value: network.clock.now() / 1000 },
+  ])
   await network.close()
 })

@@ -27,6 +27,8 @@ export interface PublisherComponents {
   readonly clock: Clock
   readonly logger: Logger
   readonly scope: TaskScope
+  /** Told of every durable write: what it took in milliseconds, and its operations. */
+  readonly onCommit: (ms: number, ops: number) => void
   /** Tells others of a new head. */
   readonly announce: (head: CID) => void
 }
@@ -109,9 +111,12 @@ export class Publisher {
     while (this.#requests.length > 0) {
       const group = this.#takeGroup()
       const ops = group.flatMap(request => request.ops)
+      const { clock, onCommit } = this.#components
+      const start = clock.monotonic()
       try {
         if (this.#config.batching === undefined) await this.#publish(ops)
         else await this.#append(ops)
+        onCommit(clock.monotonic() - start, ops.length)
         for (const request of group) request.resolve()
       } catch (error) {
         for (const request of group) request.reject(error)
@@ -154,7 +159,7 @@ export class Publisher {
         anchors = withAnchor(anchors, { ...linkOfNode(node), height: delta.priority })
         nodes.push(node)
       }
-      await ledger.apply(nodes, { rows, extra })
+      await ledger.apply(nodes, { rows, extra, own: true })
       // Not before they are written: a link to what nobody has would never be fetched.
       this.#anchors = anchors
       return nodes.at(-1)

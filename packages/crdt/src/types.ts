@@ -40,6 +40,8 @@ export type CrdtOp =
 export interface CrdtConfig {
   /** @default 60_000, jittered ±30 % */
   readonly rebroadcastIntervalMs: number
+  /** Milliseconds after an announcement in which new heads gather for the next one. @default 0 */
+  readonly announcementGapMs?: number
   /** Deadline of one node fetch before it is retried. @default 120_000 */
   readonly fetchTimeoutMs: number
   /** DAG nodes fetched at once. @default 64 */

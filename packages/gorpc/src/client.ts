@@ -6,8 +6,10 @@ import {
   type Clock,
   type Logger,
   type Meter,
+  type TraceHeaders,
 } from '@ipfs-cluster/base'
 import { callCounter } from './call-counter.ts'
+import { callMetrics, during } from './call-metrics.ts'
 import { methodName } from './handler.ts'
 import { MuxPool, type MuxDialer } from './mux-pool.ts'
 import { MuxSession } from './mux-session.ts'
@@ -34,6 +36,8 @@ export interface RpcClientOptions {
   readonly timeoutMs?: number
   /** Counts calls and refusals. @default silentMeter */
   readonly meter?: Meter
+  /** The trace that a call is part of, told to peers of our own kind. Asked where the call is made. */
+  readonly trace?: () => TraceHeaders | undefined
 }
 
 /** Disposing of it fails the calls under way over `MUX_PROTOCOL`, closes their streams, and lets no such call begin. */
@@ -47,31 +51,48 @@ export function createRpcClient(options: RpcClientOptions): OwnedRpcClient {
   const { selfId, clock, mux, meter = silentMeter, timeoutMs = DEFAULT_TIMEOUT_MS } = options
   const context = { ...options, refusals: refusalsOf(meter, 'rpc'), calls: callCounter(meter, 'out') }
   const pool = mux === undefined ? undefined : new MuxPool({ ...context, dialer: mux })
+  const outgoing = callMetrics(meter, clock, 'out')
+  async function* replies<Arg, Reply>(call: OutgoingCall<Arg, Reply>, args: StreamArgs<Arg>) {
+    const timer = startTimer(clock, timeoutMs, () => call.expire(timeoutMs))
+    const opening = call.open().finally(() => timer[Symbol.dispose]())
+    yield* call.converse(await opening, args)
+  }
   const isSelf = (peer: string) => peer === selfId || peer === ''
   return {
     async call(peer, method, arg, { signal } = {}) {
       signal?.throwIfAborted()
       if (isSelf(peer)) return await callSelf(options, method, arg, signal)
+      const metrics = outgoing.begin(method)
       using call = new OutgoingCall(context, peer, method, signal)
       const deadline = method.timeoutMs ?? timeoutMs
       using _ = startTimer(clock, deadline, () => call.expire(deadline))
-      const way = pool !== undefined && fitsMux(method) ? await call.reach(pool) : undefined
-      if (way instanceof MuxSession) return await call.askShared(way, arg)
-      return await call.ask(way ?? (await call.open()), arg)
+      try {
+        const way = pool !== undefined && fitsMux(method) ? await call.reach(pool) : undefined
+        const reply =
+          way instanceof MuxSession
+            ? await call.askShared(way, arg)
+            : await call.ask(way ?? (await call.open()), arg)
+        metrics.ended()
+        return reply
+      } catch (error) {
+        metrics.ended(error)
+        throw error
+      }
     },
     async *stream(peer, method, args, { signal } = {}) {
       signal?.throwIfAborted()
       if (isSelf(peer)) return yield* streamSelf(options, method, args, signal)
       using call = new OutgoingCall(context, peer, method, signal)
-      const timer = startTimer(clock, timeoutMs, () => call.expire(timeoutMs))
-      const opening = call.open().finally(() => timer[Symbol.dispose]())
-      yield* call.converse(await opening, args)
+      const metrics = outgoing.begin(method)
+      yield* during(() => error => metrics.ended(error), replies(call, args))
     },
     async [Symbol.asyncDispose]() {
       await pool?.[Symbol.asyncDispose]()
     },
   }
 }
+
+type StreamArgs<Arg> = AsyncIterable<Arg> | Iterable<Arg>
 
 async function callSelf<Arg, Reply>(
   options: RpcClientOptions,

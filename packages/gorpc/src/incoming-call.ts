@@ -21,13 +21,15 @@ import {
   ERROR_TYPE,
   MAX_OBJECT_BYTES,
   response,
-  serviceId,
+  opening,
   startTimer,
+  traceOf,
+  type Opening,
   type RpcStream,
   type ServiceId,
 } from './protocol.ts'
 import { abortWith, closeGently } from './stream-end.ts'
-import type { RpcHandler, RpcMethod } from './types.ts'
+import type { RpcContext, RpcHandler, RpcMethod } from './types.ts'
 
 export interface ServingContext {
   admit(id: ServiceId, peer: string): Admission
@@ -100,12 +102,12 @@ export class IncomingCall {
 
   async #run(): Promise<void> {
     let request: MsgpackReader | undefined
-    let id: ServiceId
+    let id: Opening
     try {
       request = await this.#request(MAX_SERVICE_ID_BYTES)
       // Opened and ended without a word.
       if (request === undefined) return
-      id = serviceId.decode(request)
+      id = opening.decode(request)
     } catch (error) {
       if (!(error instanceof MsgpackError)) throw error
       this.#context.refusals.count(refusalReason(error))
@@ -117,11 +119,12 @@ export class IncomingCall {
       return await this.#refuse(id, admission.refusal, admission.errorType)
     }
     const { method, serve } = admission.handler
-    if (serve.kind === 'unary') await this.#unary(method, serve)
-    else await this.#streaming(method, serve)
+    const context = { peer: this.#peer, signal: this.#gone.signal, trace: traceOf(id) }
+    if (serve.kind === 'unary') await this.#unary(method, serve, context)
+    else await this.#streaming(method, serve, context)
   }
 
-  async #unary(method: RpcMethod<unknown, unknown>, serve: UnaryServe): Promise<void> {
+  async #unary(method: RpcMethod<unknown, unknown>, serve: UnaryServe, context: RpcContext): Promise<void> {
     let arg: unknown
     try {
       const object = await this.#request(argLimit(method))
@@ -135,7 +138,7 @@ export class IncomingCall {
     // A second request on the same stream is not looked at.
     this.#reader.discard()
     try {
-      const reply = await serve.call(arg, { peer: this.#peer, signal: this.#gone.signal })
+      const reply = await serve.call(arg, context)
       this.#add(method, reply)
     } catch (error) {
       this.#addFailure(method, error)
@@ -158,8 +161,11 @@ export class IncomingCall {
     }
   }
 
-  async #streaming(method: RpcMethod<unknown, unknown>, serve: StreamingServe): Promise<void> {
-    const context = { peer: this.#peer, signal: this.#gone.signal }
+  async #streaming(
+    method: RpcMethod<unknown, unknown>,
+    serve: StreamingServe,
+    context: RpcContext,
+  ): Promise<void> {
     try {
       for await (const reply of serve.call(this.#args(method), context)) {
         this.#add(method, reply)

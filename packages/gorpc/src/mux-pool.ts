@@ -6,6 +6,8 @@ import { MUX_PROTOCOL, type RpcStream } from './protocol.ts'
 export interface MuxDialer {
   /** False while it is known of the peer, as it is connected now, that it does not speak `MUX_PROTOCOL`. */
   maySpeak(peer: string): boolean
+  /** True while it is known of the peer, as it is connected now, that it speaks `MUX_PROTOCOL`. @default never */
+  speaks?(peer: string): boolean
   /** Opens a stream of `MUX_PROTOCOL`, or one of `RPC_PROTOCOL` when the peer does not speak that; dials if need be. */
   open(
     peer: string,

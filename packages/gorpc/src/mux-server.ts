@@ -1,4 +1,4 @@
-import { errorMessage, EMPTY_BYTES } from '@ipfs-cluster/base'
+import { errorMessage, EMPTY_BYTES, type TraceHeaders } from '@ipfs-cluster/base'
 import { Assembly } from './assembly.ts'
 import { refusalReason } from './call-error.ts'
 import { encodeObject } from './codec.ts'
@@ -15,12 +15,14 @@ import {
   ERROR_TYPE,
   fitsMux,
   response,
-  serviceId,
+  opening,
   startTimer,
+  traceOf,
+  type Opening,
   type RpcStream,
   type ServiceId,
 } from './protocol.ts'
-import type { RpcHandler } from './types.ts'
+import type { RpcContext, RpcHandler } from './types.ts'
 
 type UnaryHandler = RpcHandler & { readonly serve: { readonly kind: 'unary' } }
 
@@ -31,6 +33,7 @@ interface Partial {
   readonly assembly: Assembly
   /** Where the argument begins. */
   readonly argStart: number
+  readonly trace: TraceHeaders | undefined
   readonly timer: Disposable
 }
 
@@ -108,9 +111,9 @@ export class IncomingMux {
     if (id <= this.#lastId) return this.#malformed('a call id for the second time')
     this.#lastId = id
     const reader = new MsgpackReader(payload)
-    let service: ServiceId
+    let service: Opening
     try {
-      service = serviceId.decode(reader)
+      service = opening.decode(reader)
       if (reader.offset > MAX_SERVICE_ID_BYTES) throw tooLarge(MAX_SERVICE_ID_BYTES)
     } catch (error) {
       return this.#undecodable(frame, undefined, error, 'error reading service ID: ')
@@ -119,11 +122,11 @@ export class IncomingMux {
     if (handler === undefined) return
     try {
       checkArg(payload, reader.offset, payload.length, argLimit(handler.method))
-      if (!more) return this.#serve(id, handler, reader)
+      if (!more) return this.#serve(id, handler, reader, traceOf(service))
     } catch (error) {
       return this.#undecodable(frame, handler.method, error)
     }
-    this.#keep(frame, handler, reader.offset)
+    this.#keep(frame, handler, reader.offset, traceOf(service))
   }
 
   /** The handler, or `undefined` when the call is refused. */
@@ -146,7 +149,7 @@ export class IncomingMux {
 
   /** A further piece of a request. */
   #goOn(partial: Partial, frame: Frame): void {
-    const { handler, assembly, argStart } = partial
+    const { handler, assembly, argStart, trace } = partial
     if (handler === undefined) {
       if (!frame.more) this.#forget(frame.id)
       return
@@ -159,20 +162,25 @@ export class IncomingMux {
       if (assembly.length - argStart > limit) throw tooLarge(limit)
       if (frame.more) return
       this.#forget(frame.id)
-      this.#serve(frame.id, handler, new MsgpackReader(assembly.bytes(), argStart))
+      this.#serve(frame.id, handler, new MsgpackReader(assembly.bytes(), argStart), trace)
     } catch (error) {
       this.#forget(frame.id)
       this.#undecodable(frame, handler.method, error)
     }
   }
 
-  #keep({ id, payload }: Frame, handler: UnaryHandler | undefined, argStart: number): void {
+  #keep(
+    { id, payload }: Frame,
+    handler: UnaryHandler | undefined,
+    argStart: number,
+    trace?: TraceHeaders,
+  ): void {
     const assembly = new Assembly()
     if (handler !== undefined) assembly.add(payload)
     const timer = startTimer(this.#context.clock, REQUEST_TIMEOUT_MS, () =>
       this.#wire.refuse('slow_request', new Error(`a request was not whole within ${REQUEST_TIMEOUT_MS} ms`)),
     )
-    this.#partials.set(id, { handler, assembly, argStart, timer })
+    this.#partials.set(id, { handler, assembly, argStart, trace, timer })
     this.#account.partials++
     this.#hold(assembly.length)
   }
@@ -203,7 +211,7 @@ export class IncomingMux {
   }
 
   /** @throws MsgpackError when the argument is not what the method takes. */
-  #serve(id: number, handler: UnaryHandler, reader: MsgpackReader): void {
+  #serve(id: number, handler: UnaryHandler, reader: MsgpackReader, trace?: TraceHeaders): void {
     if (reader.remaining === 0) {
       this.#sendError(id, handler.method, 'EOF', ERROR_TYPE.server)
       return this.#context.refusals.count('malformed')
@@ -212,7 +220,8 @@ export class IncomingMux {
     this.#context.countCall()
     const gone = new AbortController()
     this.#calls.set(id, gone)
-    const serving = this.#answer(id, handler, arg, gone).finally(() => {
+    const context = { peer: this.#peer, signal: gone.signal, trace }
+    const serving = this.#answer(id, handler, arg, context, gone).finally(() => {
       this.#running.delete(serving)
       this.#account.calls.delete(serving)
       this.#finish()
@@ -222,12 +231,18 @@ export class IncomingMux {
   }
 
   /** Never rejects. */
-  async #answer(id: number, handler: UnaryHandler, arg: unknown, gone: AbortController): Promise<void> {
+  async #answer(
+    id: number,
+    handler: UnaryHandler,
+    arg: unknown,
+    context: RpcContext,
+    gone: AbortController,
+  ): Promise<void> {
     const { method, serve } = handler
     let reply: Uint8Array | undefined
     let failure = ''
     try {
-      reply = encodeObject(method.reply, await serve.call(arg, { peer: this.#peer, signal: gone.signal }))
+      reply = encodeObject(method.reply, await serve.call(arg, context))
     } catch (error) {
       this.#context.logger.debug(
         { peer: this.#peer, method: methodName(method), err: error },

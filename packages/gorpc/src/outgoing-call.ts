@@ -1,4 +1,4 @@
-import { asError, type Clock, type Logger, type Refusals } from '@ipfs-cluster/base'
+import { asError, type Clock, type Logger, type Refusals, type TraceHeaders } from '@ipfs-cluster/base'
 import type { CallCounter } from './call-counter.ts'
 import { callError, failedCall, refusalError, refusalReason, type Target } from './call-error.ts'
 import { encodeObject } from './codec.ts'
@@ -7,11 +7,11 @@ import { MsgpackError } from './msgpack-error.ts'
 import { MsgpackReader } from './msgpack-reader.ts'
 import { MsgpackWriter } from './msgpack-writer.ts'
 import { FRAME } from './mux-frame.ts'
-import type { MuxPool } from './mux-pool.ts'
+import type { MuxDialer, MuxPool } from './mux-pool.ts'
 import type { MuxSession } from './mux-session.ts'
 import { ObjectReader } from './object-reader.ts'
 import { ObjectWriter } from './object-writer.ts'
-import { ERROR_TYPE, MAX_OBJECT_BYTES, response, serviceId, type RpcStream } from './protocol.ts'
+import { encodeOpening, ERROR_TYPE, MAX_OBJECT_BYTES, response, type RpcStream } from './protocol.ts'
 import { abortWith, closeGently } from './stream-end.ts'
 import type { Codec, RpcMethod } from './types.ts'
 
@@ -24,6 +24,8 @@ export interface CallContext {
   readonly logger: Logger
   readonly refusals: Refusals
   readonly calls: CallCounter
+  readonly mux?: MuxDialer
+  readonly trace?: () => TraceHeaders | undefined
 }
 
 /** One remote call, over a stream of its own or over one that is shared. Must be disposed. */
@@ -36,6 +38,7 @@ export class OutgoingCall<Arg, Reply> implements Disposable, Target {
   readonly #onCallerAbort = () => this.#cancel.abort(this.#caller?.reason)
   /** What stands before every reply on a stream that is no error. */
   #accepted: Uint8Array | undefined
+  readonly #trace: TraceHeaders | undefined
 
   constructor(
     context: CallContext,
@@ -47,6 +50,8 @@ export class OutgoingCall<Arg, Reply> implements Disposable, Target {
     this.peer = peer
     this.method = method
     this.#caller = caller
+    // Here, as it depends on who calls; what comes later may run on behalf of somebody else.
+    this.#trace = context.trace?.()
     caller?.addEventListener('abort', this.#onCallerAbort, { once: true })
   }
 
@@ -81,7 +86,7 @@ export class OutgoingCall<Arg, Reply> implements Disposable, Target {
   async askShared(session: MuxSession, arg: Arg): Promise<Reply> {
     try {
       const writer = new MsgpackWriter()
-      serviceId.encode(writer, this.method)
+      encodeOpening(writer, this.method, this.#trace)
       this.method.arg.encode(writer, arg)
       this.#context.calls.count('mux')
       const { type, bytes } = await session.ask(writer.take(), this.#replyLimit, this.#cancel.signal)
@@ -101,7 +106,7 @@ export class OutgoingCall<Arg, Reply> implements Disposable, Target {
       const writer = new ObjectWriter(stream)
       this.#context.calls.count('stream')
       writer.add(objects => {
-        serviceId.encode(objects, this.method)
+        encodeOpening(objects, this.method, this.#traceOnStream)
         this.method.arg.encode(objects, arg)
       })
       // Not awaited, as the peer may refuse before it has read all. When sending fails, so does reading.
@@ -145,7 +150,7 @@ export class OutgoingCall<Arg, Reply> implements Disposable, Target {
   async #sendAll(stream: RpcStream, args: AsyncIterable<Arg> | Iterable<Arg>, isOver: () => boolean) {
     try {
       const writer = new ObjectWriter(stream)
-      writer.add(objects => serviceId.encode(objects, this.method))
+      writer.add(objects => encodeOpening(objects, this.method, this.#traceOnStream))
       await writer.advance()
       for await (const arg of args) {
         if (isOver()) return
@@ -175,6 +180,12 @@ export class OutgoingCall<Arg, Reply> implements Disposable, Target {
     // Go takes this for success with a zero value.
     if (body === undefined) throw callError(this, 'RPC_PROTOCOL', `${this.peer} ended before its reply`)
     return { value: this.#decode(this.method.reply, body) }
+  }
+
+  /** On the Go protocol: nothing for peers that may be Go's. */
+  get #traceOnStream(): TraceHeaders | undefined {
+    if (this.#trace === undefined) return undefined
+    return this.#context.mux?.speaks?.(this.peer) === true ? this.#trace : undefined
   }
 
   get #replyLimit(): number {

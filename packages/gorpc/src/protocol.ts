@@ -1,6 +1,7 @@
-import type { Clock } from '@ipfs-cluster/base'
+import type { Clock, TraceHeaders } from '@ipfs-cluster/base'
 import type { Stream } from '@libp2p/interface'
 import { field, int, omitEmpty, string, struct } from './codec.ts'
+import type { MsgpackWriter } from './msgpack-writer.ts'
 import type { Codec, RpcMethod } from './types.ts'
 
 /** libp2p protocol of cluster peers. */
@@ -45,11 +46,39 @@ export interface ServiceId {
   readonly method: string
 }
 
-/** Opens every call. */
+/** Names a method. */
 export const serviceId: Codec<ServiceId> = struct<ServiceId>({
   service: field('Name', string),
   method: field('Method', string),
 })
+
+/**
+ * What opens a call among our own kind: with the caller's trace, if there is one. Peers that do not know these keys pass over them, Go's
+ * too; but those are never sent any.
+ */
+export interface Opening extends ServiceId {
+  readonly traceparent: string
+  readonly tracestate: string
+}
+
+export const opening: Codec<Opening> = struct<Opening>({
+  service: field('Name', string),
+  method: field('Method', string),
+  traceparent: omitEmpty('Traceparent', string),
+  tracestate: omitEmpty('Tracestate', string),
+})
+
+export function encodeOpening(writer: MsgpackWriter, id: ServiceId, trace?: TraceHeaders): void {
+  if (trace === undefined) return serviceId.encode(writer, id)
+  const { service, method } = id
+  opening.encode(writer, { service, method, tracestate: '', ...trace })
+}
+
+/** What the caller says of its trace; not checked. */
+export function traceOf({ traceparent, tracestate }: Opening): TraceHeaders | undefined {
+  if (traceparent === '') return undefined
+  return tracestate === '' ? { traceparent } : { traceparent, tracestate }
+}
 
 /** Whose fault an error is; on the wire as a number. */
 export const ERROR_TYPE = { application: 0, server: 1, client: 2, authorization: 3 } as const

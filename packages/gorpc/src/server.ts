@@ -8,6 +8,7 @@ import {
   type Meter,
 } from '@ipfs-cluster/base'
 import { callCounter } from './call-counter.ts'
+import { measuredHandlers } from './call-metrics.ts'
 import { IncomingCall } from './incoming-call.ts'
 import { MAX_CALLS_PER_PEER, MAX_MUX_STREAMS_PER_PEER, MAX_REQUEST_BYTES_PER_PEER } from './limits.ts'
 import { createMethodTable, type RpcMethods } from './method-table.ts'
@@ -49,7 +50,10 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   const { clock, logger, meter = silentMeter } = options
   const { maxCallsPerPeer = MAX_CALLS_PER_PEER } = options
   const { maxRequestBytesPerPeer = MAX_REQUEST_BYTES_PER_PEER } = options
-  let table = createMethodTable(options)
+  const measured = measuredHandlers(meter, clock)
+  const tableOf = (methods: RpcMethods) =>
+    createMethodTable({ ...methods, handlers: measured(methods.handlers) })
+  let table = tableOf(options)
   const accounts = new PeerAccounts()
   const stopped = new AbortController()
   const refusals = refusalsOf(meter, 'rpc')
@@ -73,7 +77,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   return {
     handler: name => table.handler(name),
     replaceMethods(methods) {
-      table = createMethodTable(methods)
+      table = tableOf(methods)
     },
     async handleStream(stream, peer) {
       const account = accounts.of(peer)

@@ -68,6 +68,7 @@ export function streamsOn(
   onOpened: (stream: Stream) => void = () => undefined,
 ): Pick<RpcClientOptions, 'openStream' | 'mux'> {
   let maySpeak = true
+  let speaks = false
   const open = async (protocols: string | string[], { signal }: { readonly signal: AbortSignal }) => {
     const stream = await connection.newStream(protocols, { ...STREAMS, signal })
     onOpened(stream)
@@ -75,9 +76,11 @@ export function streamsOn(
   }
   const mux: MuxDialer = {
     maySpeak: () => maySpeak,
+    speaks: () => speaks,
     async open(_peer, options) {
       const stream = await open([MUX_PROTOCOL, RPC_PROTOCOL], options)
       maySpeak = stream.protocol === MUX_PROTOCOL
+      speaks = maySpeak
       return stream
     },
   }

@@ -188,6 +188,7 @@ export async function createPair(
   )
   return Object.assign(pair, {
     seen,
+    meters,
     /** What the server has refused, by reason. */
     refused: () => samples(meters.server, 'ipfscluster_refused_total', 'reason'),
     /** What the client has refused, by reason. */

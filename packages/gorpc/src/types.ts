@@ -1,4 +1,4 @@
-import type { AbortOptions } from '@ipfs-cluster/base'
+import type { AbortOptions, TraceHeaders } from '@ipfs-cluster/base'
 import type { MsgpackReader, MsgpackWriter } from './msgpack.ts'
 
 /** How one Go type stands in msgpack. */
@@ -39,6 +39,8 @@ export interface RpcContext {
   readonly peer: string
   /** Fires when the caller resets or leaves, or the server stops. */
   readonly signal: AbortSignal
+  /** In which trace the caller calls, as it says. */
+  readonly trace?: TraceHeaders | undefined
 }
 
 /** A method with its implementation; made by `unaryHandler` and `streamingHandler`. */

@@ -115,6 +115,7 @@ function createNetwork(world: World, me: FakeMember): Network {
     },
     protect: () => Promise.resolve(),
     savePeerstore: () => Promise.resolve(),
+    topics: () => [],
     async publish(topic, data) {
       for (const member of world.members) {
         const subscriber =

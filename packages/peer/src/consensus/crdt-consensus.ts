@@ -57,6 +57,11 @@ export async function createCrdtConsensus(
   await using stack = new AsyncDisposableStack()
   const trust = createTrust(network.peerId, config.trustedPeers)
   const outbox = await openPinOutbox(store)
+  meter.gauge(
+    'ipfscluster_outbox_changes',
+    'Changes of the pinset that the pin tracker has not taken yet',
+    () => outbox.pending,
+  )
 
   // The exchange serves blocks of the CRDT and the CRDT fetches through the exchange: the server waits for the one moment in between.
   const opening = Promise.withResolvers<Crdt>()
@@ -105,7 +110,12 @@ export async function createCrdtConsensus(
     ),
   )
   const server = new BulkServer({ block: cid => crdt.block(cid), refusals })
-  const { state, changes } = createPinState({ store, entries: crdt, outbox, logger })
+  const { state, changes, undecodable } = createPinState({ store, entries: crdt, outbox, logger })
+  meter.total(
+    'ipfscluster_state_undecodable_total',
+    'Entries of the pinset met that could not be read as a pin',
+    undecodable,
+  )
   for (const peer of trust.listed) protect(network, peer, logger)
 
   const owned = stack.move()
@@ -149,9 +159,12 @@ async function openCrdt(
   }
 }
 
+/** Commits follow each other in milliseconds while many write; signing and sending a message costs as much as a commit. */
+const ANNOUNCEMENT_GAP_MS = 20
+
 /** Batching as Go has it: both limits above 0; its queue holds `maxQueueSize` operations, here durably. */
 function crdtConfig({ batching, rebroadcastIntervalMs }: CrdtConsensusConfig): CrdtConfig {
-  const config = { ...defaultCrdtConfig, rebroadcastIntervalMs }
+  const config = { ...defaultCrdtConfig, rebroadcastIntervalMs, announcementGapMs: ANNOUNCEMENT_GAP_MS }
   if (batching.maxBatchSize <= 0 || batching.maxBatchAgeMs <= 0) return config
   return {
     ...config,

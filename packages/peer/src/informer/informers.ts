@@ -1,5 +1,5 @@
 import type { Metric, PeerId } from '@ipfs-cluster/api'
-import { errorMessage, type Clock, type Logger } from '@ipfs-cluster/base'
+import { errorMessage, silentMeter, type Clock, type Logger, type Meter } from '@ipfs-cluster/base'
 import type { IpfsConnector } from '../ipfsconn/index.ts'
 import type { Informer, InformerConfig } from './types.ts'
 
@@ -13,6 +13,8 @@ export interface InformerComponents {
 export interface DiskInformerComponents extends InformerComponents {
   readonly ipfs: Pick<IpfsConnector, 'repoStat'>
   readonly logger: Logger
+  /** @default silentMeter */
+  readonly meter?: Meter
 }
 
 export interface PinQueueInformerComponents extends InformerComponents {
@@ -21,10 +23,18 @@ export interface PinQueueInformerComponents extends InformerComponents {
 
 /** `freespace`: bytes left, invalid when there are none; or `reposize`: bytes in use, the fewest preferred. */
 export function diskInformer(components: DiskInformerComponents, config: SectionOf<'disk'>): Informer {
-  const { ipfs, logger } = components
+  const { ipfs, logger, meter = silentMeter } = components
   const name = config.metricType
-  const make = (value: bigint, weight: bigint, valid: boolean) =>
-    newMetric(components, config.metricTtlMs, { name, value: `${value}`, weight, valid })
+  let lastWeight = 0
+  meter.gauge(
+    'ipfscluster_informer_disk',
+    'The metric value weight issued by disk informer',
+    () => lastWeight,
+  )
+  const make = (value: bigint, weight: bigint, valid: boolean) => {
+    lastWeight = Number(weight)
+    return newMetric(components, config.metricTtlMs, { name, value: `${value}`, weight, valid })
+  }
   return {
     name: 'disk',
     async metrics(options) {

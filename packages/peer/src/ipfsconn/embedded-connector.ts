@@ -4,9 +4,11 @@ import {
   errorCode,
   errorMessage,
   raceSignal,
+  silentMeter,
   type AbortOptions,
   type Clock,
   type Logger,
+  type Meter,
   createStallGuard,
 } from '@ipfs-cluster/base'
 import type { Block, IpfsNode } from '@ipfs-cluster/ipfs'
@@ -14,6 +16,7 @@ import type { CID } from 'multiformats/cid'
 import { IpfsError, badPath, timedOut, unpinDisabled } from './errors.ts'
 import { parseIpfsPath } from './ipfs-path.ts'
 import { MAX_ORIGINS, PIN_UPDATE_TIMEOUT_MS, type PinOptions } from './kubo-pin.ts'
+import { countedPins, measuredConnector, pinMetrics, type PinMetrics } from './metrics.ts'
 import type { IpfsConnector, IpfsHttpConfig } from './types.ts'
 
 /** Bytes of blocks stored in one durable group; two groups are in memory at a time. */
@@ -26,6 +29,8 @@ export interface EmbeddedConnectorComponents {
   readonly node: IpfsNode
   readonly clock: Clock
   readonly logger: Logger
+  /** @default silentMeter */
+  readonly meter?: Meter
 }
 
 export type EmbeddedConnectorConfig = Pick<IpfsHttpConfig, 'pinTimeoutMs' | 'unpinDisable'>
@@ -35,10 +40,11 @@ export function createEmbeddedConnector(
   components: EmbeddedConnectorComponents,
   config: EmbeddedConnectorConfig,
 ): IpfsConnector {
-  const { node } = components
+  const { node, clock, meter = silentMeter } = components
   const { call, list, close } = createCalls()
+  const metrics = pinMetrics(meter)
 
-  return {
+  const connector: IpfsConnector = {
     id: options =>
       call('id', options, async () => ({
         id: node.peerId,
@@ -47,21 +53,25 @@ export function createEmbeddedConnector(
       })),
     pin: (pin, options = {}) =>
       call(`pin/add ${pin.cid}`, options, signal =>
-        pinWithNode(components, config.pinTimeoutMs, pin, { ...options, signal }),
+        pinWithNode({ ...components, metrics }, config.pinTimeoutMs, pin, { ...options, signal }),
       ),
     unpin: (cid, options) =>
       call(`pin/rm ${cid}`, options, async signal => {
         if (config.unpinDisable) throw unpinDisabled()
         try {
           await node.pins.rm(cid, { signal })
+          metrics.changed(-1)
         } catch (error) {
           if (errorCode(error) !== 'IPFS_NOT_PINNED') throw error
         }
       }),
     pinLs: options =>
-      list('pin/ls', options, async function* (signal): AsyncGenerator<IPFSPinInfo> {
-        for await (const { cid, kind } of node.pins.ls({ signal })) yield { cid, type: kind }
-      }),
+      countedPins(
+        metrics,
+        list('pin/ls', options, async function* (signal): AsyncGenerator<IPFSPinInfo> {
+          for await (const { cid, kind } of node.pins.ls({ signal })) yield { cid, type: kind }
+        }),
+      ),
     pinLsCid: (cid, mode, options) =>
       call(`pin/ls ${cid}`, options, async () => ((await node.pins.kind(cid)) === mode ? mode : 'unpinned')),
     repoStat: options => call('repo/stat', options, () => node.repo.stat()),
@@ -84,6 +94,7 @@ export function createEmbeddedConnector(
     blockGet: (cid, options) => call(`block/get ${cid}`, options, signal => node.blocks.get(cid, { signal })),
     [Symbol.asyncDispose]: close,
   }
+  return measuredConnector(connector, meter, clock)
 }
 
 /** Calls end with the connector, and fail with this port's errors. */
@@ -126,12 +137,12 @@ type Work<T> = (signal: AbortSignal) => Promise<T>
 type List<T> = (signal: AbortSignal) => AsyncIterable<T>
 
 async function pinWithNode(
-  components: EmbeddedConnectorComponents,
+  components: EmbeddedConnectorComponents & { readonly metrics: PinMetrics },
   pinTimeoutMs: number,
   pin: Pin,
   { signal, onProgress }: PinOptions,
 ): Promise<void> {
-  const { node } = components
+  const { node, metrics } = components
   const kind = pin.maxDepth === 0 ? 'direct' : 'recursive'
   if ((await node.pins.kind(pin.cid)) === kind) return
 
@@ -145,8 +156,14 @@ async function pinWithNode(
     if (from !== null && (await node.pins.kind(from)) === 'recursive') {
       await updateInNode(components, from, pin.cid, signal)
     } else {
-      await addInNode(components, pinTimeoutMs, pin, { signal, ...(onProgress && { onProgress }) })
+      metrics.asked()
+      const adding = addInNode(components, pinTimeoutMs, pin, { signal, ...(onProgress && { onProgress }) })
+      await adding.catch((error: unknown) => {
+        metrics.failed()
+        throw error
+      })
     }
+    metrics.changed(1)
   } finally {
     ended.abort(new DOMException('the pin is done', 'AbortError'))
     await connecting

@@ -6,10 +6,17 @@ import { badAnswer, IpfsError, requestFailed } from './errors.ts'
 /** Largest answer read into memory, in bytes; streams are not bound by it. */
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
+/** Told of every piece of a body. */
+export type OnBytes = (count: number) => void
+
 /** How an answer with another status than 200 explains itself. */
-export async function failureOf(path: string, response: IncomingMessage): Promise<IpfsError> {
+export async function failureOf(
+  path: string,
+  response: IncomingMessage,
+  onBytes?: OnBytes,
+): Promise<IpfsError> {
   const status = response.statusCode ?? 0
-  const body = utf8Text(concatBytes(await Array.fromAsync(limited(path, response))))
+  const body = utf8Text(concatBytes(await Array.fromAsync(limited(path, response, onBytes))))
   const message = messageOf(body)
   if (message !== undefined) return requestFailed(path, status, message)
   return new IpfsError(`IPFS request failed (is it running?) (${path}). Code ${status}: ${body}`, {
@@ -32,10 +39,15 @@ function messageOf(body: string): string | undefined {
 }
 
 /** The pieces of an answer. @throws IpfsError when it is larger than the limit. */
-export async function* limited(path: string, response: IncomingMessage): AsyncGenerator<Uint8Array> {
+export async function* limited(
+  path: string,
+  response: IncomingMessage,
+  onBytes?: OnBytes,
+): AsyncGenerator<Uint8Array> {
   let length = 0
   for await (const part of response as AsyncIterable<Uint8Array>) {
     length += part.length
+    onBytes?.(part.length)
     if (length > MAX_ANSWER_BYTES)
       throw badAnswer(path, `the answer is larger than ${MAX_ANSWER_BYTES} bytes`)
     yield part
@@ -43,10 +55,15 @@ export async function* limited(path: string, response: IncomingMessage): AsyncGe
 }
 
 /** The objects of an answer, as they come. @throws IpfsError for one that is an error, or is no JSON. */
-export async function* jsonLines(path: string, response: IncomingMessage): AsyncGenerator<unknown> {
+export async function* jsonLines(
+  path: string,
+  response: IncomingMessage,
+  onBytes?: OnBytes,
+): AsyncGenerator<unknown> {
   response.setEncoding('utf8')
   let rest = ''
   for await (const text of response as AsyncIterable<string>) {
+    onBytes?.(Buffer.byteLength(text))
     const lines = (rest + text).split('\n')
     rest = lines.pop() ?? ''
     for (const line of lines) if (line.trim() !== '') yield parseLine(path, line)

@@ -8,14 +8,18 @@ import {
   createStallGuard,
   errorCode,
   errorMessage,
+  silentMeter,
   utf8Text,
   type AbortOptions,
   type Clock,
   type Logger,
+  type Meter,
+  type TraceHeaders,
 } from '@ipfs-cluster/base'
 import { badAnswer, IpfsError, requestFailed, timedOut } from './errors.ts'
-import { failureOf, jsonLines, limited } from './kubo-answer.ts'
+import { failureOf, jsonLines, limited, type OnBytes } from './kubo-answer.ts'
 import { createBrake } from './kubo-brake.ts'
+import { requestMetrics, type RequestMetrics } from './metrics.ts'
 import { NoAnswer, sendRequest, type SendBody } from './kubo-request.ts'
 import { parseNodeAddress } from './node-address.ts'
 
@@ -37,7 +41,16 @@ export interface KuboClient extends AsyncDisposable {
   lines(path: string, request: KuboRequest): AsyncGenerator<unknown>
 }
 
-type Read<T> = (path: string, response: IncomingMessage) => AsyncGenerator<T>
+export interface KuboClientComponents {
+  readonly clock: Clock
+  readonly logger: Logger
+  /** Tells the daemon of the trace that a request is part of. Asked where the request is made. */
+  readonly trace?: (() => TraceHeaders | undefined) | undefined
+  /** @default silentMeter */
+  readonly meter?: Meter | undefined
+}
+
+type Read<T> = (path: string, response: IncomingMessage, onBytes: OnBytes) => AsyncGenerator<T>
 
 /**
  * @param nodeMultiaddress `/ip4/127.0.0.1/tcp/5001`, `/dns4/…`, `/unix/…`.
@@ -45,32 +58,45 @@ type Read<T> = (path: string, response: IncomingMessage) => AsyncGenerator<T>
  * address that is none.
  */
 export function createKuboClient(
-  { clock, logger }: { readonly clock: Clock; readonly logger: Logger },
+  { clock, logger, trace, meter = silentMeter }: KuboClientComponents,
   nodeMultiaddress: string,
 ): KuboClient {
   const address = parseNodeAddress(nodeMultiaddress)
   const agent = new Agent({ keepAlive: true, maxFreeSockets: MAX_IDLE_SOCKETS })
+  const measure = requestMetrics(meter, clock)
   const brake = createBrake({ clock, logger })
   const closing = new AbortController()
   const active = new Set<Promise<unknown>>()
 
   async function* exchange<T>(path: string, request: KuboRequest, read: Read<T>): AsyncGenerator<T> {
     const { body, headers = {}, timeoutMs } = request
+    const traceparent = trace?.()
     // Unlike clock.timeout it leaves no timer behind: a deadline of hours would keep one for each request made since.
     using deadline = timeoutMs === undefined ? undefined : createStallGuard(clock, timeoutMs)
     const signal = anySignal(closing.signal, request.signal, deadline?.signal) ?? closing.signal
     const done = Promise.withResolvers<void>()
     active.add(done.promise)
+    const metrics = measure()
+    const onBytes = (count: number) => metrics.received(count)
     let outgoing: ClientRequest | undefined
+    let status: number | undefined
     try {
       signal.throwIfAborted()
       await brake.pass(signal)
       logger.debug({ path }, 'posting to IPFS')
-      const sent = await sendRequest({ address, agent, path, headers, body, signal })
+      const sent = await sendRequest({
+        address,
+        agent,
+        path,
+        headers: { ...traceparent, ...headers },
+        body: body && countedBody(body, metrics),
+        signal,
+      })
       brake.reached()
       outgoing = sent.outgoing
-      if (sent.response.statusCode !== 200) throw await failureOf(path, sent.response)
-      for await (const item of read(path, sent.response)) {
+      status = sent.response.statusCode
+      if (status !== 200) throw await failureOf(path, sent.response, onBytes)
+      for await (const item of read(path, sent.response, onBytes)) {
         // While the consumer is busy with an item, nothing here is under way that a disposal could wait for.
         active.delete(done.promise)
         yield item
@@ -85,6 +111,7 @@ export function createKuboClient(
       if (expired && !(error instanceof IpfsError)) throw timedOut(path, timeoutMs ?? 0)
       throw signal.aborted ? signal.reason : failure(path, error)
     } finally {
+      metrics.ended(status)
       // Unless both directions ended well, the connection is of no more use.
       outgoing?.destroy()
       active.delete(done.promise)
@@ -113,6 +140,16 @@ export function createKuboClient(
       agent.destroy()
     },
   }
+}
+
+function countedBody(body: SendBody, metrics: Pick<RequestMetrics, 'sent'>): SendBody {
+  return writer =>
+    body({
+      write(data) {
+        metrics.sent(data.length)
+        return writer.write(data)
+      },
+    })
 }
 
 function unreachable(path: string, address: string, cause: unknown): IpfsError {

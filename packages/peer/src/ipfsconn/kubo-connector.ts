@@ -2,11 +2,14 @@ import type { IPFSPinInfo, IPFSRepoGC, Multiaddr, PinMode } from '@ipfs-cluster/
 import {
   anySignal,
   errorMessage,
+  silentMeter,
   systemRandom,
   type AbortOptions,
   type Clock,
   type Logger,
+  type Meter,
   type Random,
+  type TraceHeaders,
   createStallGuard,
 } from '@ipfs-cluster/base'
 import { CID } from 'multiformats/cid'
@@ -14,6 +17,7 @@ import { badAnswer, timedOut, unpinDisabled } from './errors.ts'
 import { parseIpfsPath } from './ipfs-path.ts'
 import { putBlocks } from './kubo-blocks.ts'
 import { createKuboClient, type KuboClient } from './kubo-client.ts'
+import { countedPins, measuredConnector, pinMetrics } from './metrics.ts'
 import { field, isRequestFailure, pinStatus, pinTypeOf, pinWithKubo } from './kubo-pin.ts'
 import type { IpfsConnector, IpfsHttpConfig } from './types.ts'
 
@@ -22,6 +26,10 @@ export interface KuboConnectorComponents {
   readonly logger: Logger
   /** @default systemRandom */
   readonly random?: Random
+  /** Tells the daemon of the trace that a request is part of. */
+  readonly trace?: () => TraceHeaders | undefined
+  /** @default silentMeter */
+  readonly meter?: Meter
 }
 
 /**
@@ -31,33 +39,32 @@ export interface KuboConnectorComponents {
  * @throws RangeError when `nodeMultiaddress` cannot be an address of a daemon.
  */
 export function createKuboConnector(
-  { clock, logger, random = systemRandom }: KuboConnectorComponents,
+  { clock, logger, trace, random = systemRandom, meter = silentMeter }: KuboConnectorComponents,
   config: IpfsHttpConfig,
 ): IpfsConnector {
-  const client = createKuboClient({ clock, logger }, config.nodeMultiaddress)
+  const client = createKuboClient({ clock, logger, trace, meter }, config.nodeMultiaddress)
+  const metrics = pinMetrics(meter)
   const timeoutMs = config.ipfsRequestTimeoutMs
   const ask = async (path: string, { signal }: AbortOptions = {}) =>
     await client.text(path, { signal, timeoutMs })
   const askJson = async (path: string, options?: AbortOptions) => parseAnswer(path, await ask(path, options))
 
-  return {
+  const connector: IpfsConnector = {
     async id(options) {
       const answer = await askJson('id', options)
       return { id: text('id', answer, 'ID'), addresses: texts(field(answer, 'Addresses')).sort(), error: '' }
     },
-    pin: (pin, options = {}) => pinWithKubo({ client, clock, logger }, config, pin, options),
+    pin: (pin, options = {}) => pinWithKubo({ client, clock, logger, metrics }, config, pin, options),
     async unpin(cid, { signal } = {}) {
       if (config.unpinDisable) throw unpinDisabled()
       try {
         await client.bytes(`pin/rm?arg=${cid}`, { signal, timeoutMs: config.unpinTimeoutMs })
+        metrics.changed(-1)
       } catch (error) {
         if (!isRequestFailure(error, /^not pinned or pinned indirectly$/)) throw error
       }
     },
-    async *pinLs(options = {}) {
-      yield* pinList(client, clock, timeoutMs, 'recursive', options)
-      yield* pinList(client, clock, timeoutMs, 'direct', options)
-    },
+    pinLs: (options = {}) => countedPins(metrics, pinLists(client, clock, timeoutMs, options)),
     pinLsCid: (cid, mode, { signal } = {}) => pinStatus(client, cid, mode, { signal, timeoutMs }),
     async repoStat(options) {
       const answer = await ask('repo/stat?size-only=true', options)
@@ -90,6 +97,17 @@ export function createKuboConnector(
     blockGet: (cid, { signal } = {}) => client.bytes(`block/get?arg=${cid}`, { signal, timeoutMs }),
     [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
   }
+  return measuredConnector(connector, meter, clock)
+}
+
+async function* pinLists(
+  client: KuboClient,
+  clock: Clock,
+  stallMs: number,
+  options: AbortOptions,
+): AsyncGenerator<IPFSPinInfo> {
+  yield* pinList(client, clock, stallMs, 'recursive', options)
+  yield* pinList(client, clock, stallMs, 'direct', options)
 }
 
 /**

@@ -12,6 +12,7 @@ import {
 import { CID } from 'multiformats/cid'
 import { badAnswer, IpfsError, timedOut } from './errors.ts'
 import type { KuboClient } from './kubo-client.ts'
+import type { PinMetrics } from './metrics.ts'
 import type { IpfsPinProgress } from './types.ts'
 
 /** Origins of a pin that are tried, all at once. */
@@ -27,6 +28,7 @@ export interface KuboPinComponents {
   readonly client: KuboClient
   readonly clock: Clock
   readonly logger: Logger
+  readonly metrics: PinMetrics
 }
 
 export interface KuboPinTimeouts {
@@ -40,7 +42,7 @@ export async function pinWithKubo(
   pin: Pin,
   options: PinOptions,
 ): Promise<void> {
-  const { client, logger } = components
+  const { client, logger, metrics } = components
   const { signal } = options
   const status = (cid: CID, mode: PinMode) =>
     pinStatus(client, cid, mode, { signal, timeoutMs: timeouts.ipfsRequestTimeoutMs })
@@ -59,8 +61,13 @@ export async function pinWithKubo(
       await client.bytes(path, { signal, timeoutMs: PIN_UPDATE_TIMEOUT_MS })
       logger.debug({ from, cid: pin.cid }, 'updated the pin in IPFS')
     } else {
-      await pinAdd(components, timeouts.pinTimeoutMs, pin, options)
+      metrics.asked()
+      await pinAdd(components, timeouts.pinTimeoutMs, pin, options).catch((error: unknown) => {
+        metrics.failed()
+        throw error
+      })
     }
+    metrics.changed(1)
   } finally {
     ended.abort(new DOMException('the pin is done', 'AbortError'))
     await connecting

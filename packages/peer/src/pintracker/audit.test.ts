@@ -10,7 +10,7 @@ const key = (n: number) => cidText(testCid(n))
 const numbers = (count: number) => Array.from({ length: count }, (_, n) => n)
 
 async function pinnedWorld(count: number, maxPinsInMemory = 1000) {
-  const world = await createWorld({ audit: { maxPinsInMemory } })
+  const world = await createWorld({ limits: { maxPinsInMemory } })
   await world.pinset.put(...numbers(count).map(n => world.pin(n)))
   await until(async () => (await world.list(TRACKER_STATUS.pinned)).length === count)
   await world.clock.advance(1)

@@ -35,8 +35,12 @@ export interface Places {
 export interface Feeder {
   /** `again`: some of what it found was stale, so look once more. `wakeAt`: Unix ms when the next one is due. */
   refill(): Promise<{ readonly again: boolean; readonly wakeAt: number | undefined }>
+  /** Whether the queues may hold more that is due. */
+  mayHaveMore(): boolean
   /** See `QueueReader.rewind`. */
   rewind(queue: QueueName, due: number, cid: CID): void
+  /** See `QueueReader.oldestDue`. */
+  oldestDue(queue: QueueName): number | undefined
 }
 
 export function createFeeder(components: FeederComponents): Feeder {
@@ -49,6 +53,8 @@ export function createFeeder(components: FeederComponents): Feeder {
 
   return {
     rewind,
+    oldestDue: queue => readers[queue].oldestDue(),
+    mayHaveMore: () => QUEUES.some(name => readers[name].mayHaveMore()),
     async refill() {
       const now = clock.now()
       const candidates: Candidate[] = []

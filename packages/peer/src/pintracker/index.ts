@@ -7,7 +7,11 @@
  * It decides when to pin, unpin and retry; not where (allocator), and it never writes the pinset (cluster).
  */
 export { TRACKER_PREFIX } from './rows.ts'
-export { createPinTracker, type PinTrackerComponents } from './tracker.ts'
-export type { AuditLimits } from './audit.ts'
+export {
+  createPinTracker,
+  DEFAULT_TRACKER_LIMITS,
+  type PinTrackerComponents,
+  type TrackerLimits,
+} from './tracker.ts'
 export type { TrackerSelf } from './status.ts'
 export * from './types.ts'

@@ -20,8 +20,12 @@ export interface QueueReader {
   take(count: number, now: number, busy: (key: string) => boolean): Promise<Candidate[]>
   /** This CID is in the queue and may have been passed over: it came in, or it is no longer busy. */
   rewind(due: number, cid: CID): void
+  /** False when nothing that is due was left after the last `take`. */
+  mayHaveMore(): boolean
   /** Unix ms of the first one that is not due yet, as far as known. */
   nextDue(): number | undefined
+  /** Unix ms at which the first one that waits became due, as far as known without reading. */
+  oldestDue(): number | undefined
 }
 
 export function createQueueReader(table: TrackerTable, queue: QueueName): QueueReader {
@@ -31,6 +35,8 @@ export function createQueueReader(table: TrackerTable, queue: QueueName): QueueR
   let window: Candidate[] = []
   let drained = false
   let nextDue: number | undefined
+  /** Of the soonest one that came in since the last scan. */
+  let cameIn: number | undefined
 
   const scan = async (now: number, busy: (key: string) => boolean) => {
     const found: Candidate[] = []
@@ -38,6 +44,7 @@ export function createQueueReader(table: TrackerTable, queue: QueueName): QueueR
     let last = queueEnd(queue)
     let rows = 0
     nextDue = undefined
+    cameIn = undefined
     for await (const [key, entry] of table.queued(queue, floor, WINDOW_ROWS)) {
       rows++
       last = key
@@ -77,7 +84,13 @@ export function createQueueReader(table: TrackerTable, queue: QueueName): QueueR
       const key = queueKey(queue, due, cid)
       if (compareBytes(key, floor) < 0) floor = key
       drained = false
+      cameIn = Math.min(due, cameIn ?? due)
     },
+    mayHaveMore: () => !drained || window.length > 0,
     nextDue: () => nextDue,
+    oldestDue() {
+      const dues = [window[0]?.due, cameIn].filter(due => due !== undefined)
+      return dues.length === 0 ? undefined : Math.min(...dues)
+    },
   }
 }

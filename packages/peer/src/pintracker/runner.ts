@@ -12,6 +12,7 @@ import type { PinState } from '../state/index.ts'
 import { createBreaker, type Breaker } from './breaker.ts'
 import { createFeeder, type Places } from './feeder.ts'
 import { createOperations, type Operation, type Operations } from './operations.ts'
+import type { QueueName } from './rows.ts'
 import type { Applied, TrackerTable } from './table.ts'
 import type { PinTrackerConfig } from './types.ts'
 import { createWakeup } from './wakeup.ts'
@@ -26,12 +27,16 @@ export interface RunnerComponents {
   readonly random: Random
   readonly logger: Logger
   readonly scope: TaskScope
+  /** See `TrackerLimits`. */
+  readonly gatherMs: number
 }
 
 /** Takes operations out of the queues, runs a bounded number of them, and writes down what became of them. */
 export interface Runner {
   readonly operations: Operations
   readonly breaker: Breaker
+  /** See `QueueReader.oldestDue`. */
+  oldestDue(queue: QueueName): number | undefined
   /** After `table.apply`, still inside `exclusive`: stops what is no longer wanted and looks at what came in. */
   noticed(applied: readonly Applied[]): void
   /** Writes down finished operations. Inside `exclusive`. */
@@ -42,6 +47,8 @@ export interface Runner {
 export const UNPIN_CONCURRENCY = 1
 /** Share of the pin places that retries may take; the others stay free for fresh pins. */
 export const RETRY_SHARE = 0.5
+/** Finished operations gathered before they are written down. */
+const MAX_GATHERED = 128
 /** Milliseconds of rest after the store failed. */
 export const STORE_RETRY_MS = 1_000
 /** Longest rest in milliseconds: keeps timers inside what the system can count. */
@@ -49,7 +56,7 @@ const MAX_IDLE_MS = 3_600_000
 
 /** Starts to run what is queued, in `scope`. */
 export function createRunner(components: RunnerComponents, config: PinTrackerConfig): Runner {
-  const { table, clock, logger, scope } = components
+  const { table, clock, logger, scope, gatherMs } = components
   const places: Places = {
     pin: config.concurrentPins,
     unpin: UNPIN_CONCURRENCY,
@@ -57,8 +64,19 @@ export function createRunner(components: RunnerComponents, config: PinTrackerCon
   }
   const operations = createOperations()
   const wakeup = createWakeup(clock)
-  const breaker = createBreaker(components, wakeup.wake)
-  const workers = createWorkers({ ...components, operations, breaker, places, onFinished: wakeup.wake })
+  // For what a turn should not be put off for.
+  const hurry = createWakeup(clock)
+  const wakeNow = () => {
+    wakeup.wake()
+    hurry.wake()
+  }
+  const breaker = createBreaker(components, wakeNow)
+  const onFinished = () => {
+    wakeup.wake()
+    const fewReady = operations.readyPins('fresh') <= places.pin / 2 && feeder.mayHaveMore()
+    if (fewReady || workers.finished.length >= MAX_GATHERED) hurry.wake()
+  }
+  const workers = createWorkers({ ...components, operations, breaker, places, onFinished })
 
   const noticed = (applied: readonly Applied[]) => {
     for (const { cid, row, before, cancel } of applied) {
@@ -67,7 +85,7 @@ export function createRunner(components: RunnerComponents, config: PinTrackerCon
       if (operation?.state === 'ready') operations.remove(operation)
       if (operation?.kind === 'pin') operation.controller.abort(noLongerWanted())
     }
-    wakeup.wake()
+    wakeNow()
   }
   const feeder = createFeeder({ ...components, operations, places, noticed })
 
@@ -92,7 +110,9 @@ export function createRunner(components: RunnerComponents, config: PinTrackerCon
       try {
         const { again, wakeAt } = await table.exclusive(turn, { signal })
         workers.start()
-        if (!again) await wakeup.wait(restMs(wakeAt, clock), signal)
+        if (again) continue
+        await wakeup.wait(restMs(wakeAt, clock), signal)
+        if (gatherMs > 0) await hurry.wait(gatherMs, signal)
       } catch (error) {
         signal.throwIfAborted()
         logger.error(
@@ -103,7 +123,7 @@ export function createRunner(components: RunnerComponents, config: PinTrackerCon
       }
     }
   })
-  return { operations, breaker, noticed, flush }
+  return { operations, breaker, oldestDue: queue => feeder.oldestDue(queue), noticed, flush }
 }
 
 function restMs(wakeAt: number | undefined, clock: Clock): number | undefined {

@@ -21,7 +21,13 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { create as createDigest } from 'multiformats/hashes/digest'
 import type { IpfsConnector } from '../ipfsconn/index.ts'
 import type { PinChanges, PinState } from '../state/index.ts'
-import { createPinTracker, type AuditLimits, type LocalPinTracker, type PinTrackerConfig } from './index.ts'
+import {
+  createPinTracker,
+  DEFAULT_TRACKER_LIMITS,
+  type LocalPinTracker,
+  type PinTrackerConfig,
+  type TrackerLimits,
+} from './index.ts'
 import { DEFAULT_PIN_TRACKER_CONFIG } from './types.ts'
 
 export const SELF = 'self-peer'
@@ -205,19 +211,19 @@ export interface World {
 export interface WorldOptions {
   readonly store?: Store
   readonly config?: Partial<PinTrackerConfig>
-  readonly audit?: AuditLimits
+  readonly limits?: Partial<TrackerLimits>
 }
 
 /** A tracker at work in a world that the test controls. Dispose of `tracker`. */
 export async function createWorld({
   store = createMemoryStore(),
   config,
-  audit,
+  limits,
 }: WorldOptions = {}): Promise<World> {
   const clock = createManualClock()
   const daemon = createFakeDaemon()
   const pinset = createFakePinset(() => store)
-  const tracker = await startTracker({ store, clock, daemon, pinset }, config, audit)
+  const tracker = await startTracker({ store, clock, daemon, pinset }, config, limits)
   const list = async (filter = 0) => await Array.fromAsync(world.tracker.statusAll(filter))
   const world: World = {
     clock,
@@ -253,7 +259,7 @@ export async function startTracker(
     readonly pinset: Pick<FakePinset, 'state' | 'changes'>
   },
   config: Partial<PinTrackerConfig> = {},
-  audit?: AuditLimits,
+  limits?: Partial<TrackerLimits>,
 ): Promise<LocalPinTracker> {
   const { store, clock, daemon, pinset } = parts
   return await createPinTracker(
@@ -271,7 +277,8 @@ export async function startTracker(
       },
     },
     { ...DEFAULT_PIN_TRACKER_CONFIG, ...config },
-    audit,
+    // At once: a clock that stands still ends no gathering.
+    { ...DEFAULT_TRACKER_LIMITS, gatherMs: 0, ...limits },
   )
 }
 

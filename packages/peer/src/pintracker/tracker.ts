@@ -5,9 +5,11 @@ import {
   createTaskScope,
   errorMessage,
   Limiter,
+  silentMeter,
   type AbortOptions,
   type Clock,
   type Logger,
+  type Meter,
   type Random,
   type Store,
   type TaskScope,
@@ -18,6 +20,7 @@ import type { PinChanges, PinState } from '../state/index.ts'
 import { audit, DEFAULT_AUDIT_LIMITS, lostEvent, type AuditLimits } from './audit.ts'
 import { pinsetEvent } from './events.ts'
 import { inChunks, listStatus, withAnyStatus, type ListingComponents } from './listing.ts'
+import { measureTracker } from './metrics.ts'
 import { createRunner, STORE_RETRY_MS, type Runner } from './runner.ts'
 import { isPinnedAs, pinInfo, type TrackerSelf } from './status.ts'
 import { openTable, type Applied, type TableEvent, type TrackerTable } from './table.ts'
@@ -33,6 +36,8 @@ export interface PinTrackerComponents {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
+  /** @default silentMeter */
+  readonly meter?: Meter
 }
 
 /** Changes of the pinset applied in one batch. */
@@ -41,6 +46,16 @@ const CHANGES_LIMIT = 1000
 const RECOVER_CHUNK = 500
 /** Milliseconds the daemon has to answer for the status of one CID. */
 const STATUS_DEADLINE_MS = 10_000
+export interface TrackerLimits extends AuditLimits {
+  /**
+   * Milliseconds for which changes and results that follow each other closely are gathered before they are written: a batch of many
+   * costs hardly more than one of one. What comes after a pause is not delayed.
+   */
+  readonly gatherMs: number
+}
+
+export const DEFAULT_TRACKER_LIMITS: TrackerLimits = { ...DEFAULT_AUDIT_LIMITS, gatherMs: 20 }
+
 /** Milliseconds between attempts at the audit that follows the start. */
 const FIRST_AUDIT_RETRY_MS = 10_000
 
@@ -53,12 +68,16 @@ const FIRST_AUDIT_RETRY_MS = 10_000
 export async function createPinTracker(
   components: PinTrackerComponents,
   config: PinTrackerConfig,
-  auditLimits: AuditLimits = DEFAULT_AUDIT_LIMITS,
+  limits: TrackerLimits = DEFAULT_TRACKER_LIMITS,
 ): Promise<LocalPinTracker> {
-  const { store, state, self, clock, logger } = components
+  const { store, state, self, clock, logger, meter = silentMeter } = components
   const table = await openTable(store, clock, config)
   const scope = createTaskScope(logger)
-  const runner = createRunner({ ...components, table, selfId: self.id, scope }, config)
+  const runner = createRunner(
+    { ...components, table, selfId: self.id, scope, gatherMs: limits.gatherMs },
+    config,
+  )
+  measureTracker(meter, clock, table, runner)
   const { operations } = runner
   const context = () => ({ selfId: self.id, info: self.info(), config, now: clock.now() })
   const listing: ListingComponents = { table, state, operations, context }
@@ -74,12 +93,9 @@ export async function createPinTracker(
   const { localStatus, status } = createStatusReader(components, listing, settle)
 
   const runAudit = (options: AbortOptions = {}) =>
-    auditing.run(
-      () => audit({ ...components, table, noticed: runner.noticed }, auditLimits, options),
-      options,
-    )
+    auditing.run(() => audit({ ...components, table, noticed: runner.noticed }, limits, options), options)
 
-  scope.run('pinset changes', signal => followPinset(components, table, runner, signal))
+  scope.run('pinset changes', signal => followPinset(components, table, runner, limits, signal))
   scope.run('first audit', signal => firstAudit(runAudit, components, signal))
 
   return {
@@ -172,6 +188,7 @@ async function followPinset(
   { changes, self, clock, logger }: PinTrackerComponents,
   table: TrackerTable,
   runner: Runner,
+  { gatherMs }: TrackerLimits,
   signal: AbortSignal,
 ): Promise<void> {
   while (true) {
@@ -187,6 +204,7 @@ async function followPinset(
         },
         { signal },
       )
+      if (batch.changes.length < CHANGES_LIMIT && gatherMs > 0) await clock.sleep(gatherMs, { signal })
     } catch (error) {
       signal.throwIfAborted()
       logger.error(

@@ -17,6 +17,8 @@ export interface PinOutbox {
   waitBeyond(version: number, options?: AbortOptions): Promise<void>
   /** Counts the batches. */
   readonly version: number
+  /** About how many changes are not yet acknowledged: as of the last look, and what came since. */
+  readonly pending: number
   /** Rows from the oldest on. */
   rows(options?: AbortOptions): AsyncIterable<readonly [row: Uint8Array, cid: Uint8Array]>
 }
@@ -31,9 +33,17 @@ export async function openPinOutbox(store: Store): Promise<PinOutbox> {
   // Rows are deleted in about the order of their numbers: below the oldest one found last time there is nothing but the
   // engine's marks of deleted rows, which would slow down every scan.
   let oldest = outboxRow(0)
+  /** Number of the oldest row there may be. */
+  let oldestSequence = sequence + 1
+  for await (const row of store.keys({ ...prefixRange(OUTBOX_PREFIX), limit: 1 })) {
+    oldestSequence = sequenceOf(row)
+  }
   return {
     get version() {
       return version
+    },
+    get pending() {
+      return Math.max(0, sequence - oldestSequence + 1)
     },
     project: changes => projectChanges(changes, () => ++sequence),
     written() {
@@ -46,11 +56,16 @@ export async function openPinOutbox(store: Store): Promise<PinOutbox> {
     },
     async *rows(options) {
       let first = true
+      const newest = sequence
       for await (const [row, cid] of store.entries({ ...prefixRange(OUTBOX_PREFIX), gte: oldest }, options)) {
-        if (first) oldest = row.slice()
+        if (first) {
+          oldest = row.slice()
+          oldestSequence = sequenceOf(row)
+        }
         first = false
         yield [row, cid]
       }
+      if (first) oldestSequence = newest + 1
     },
   }
 }

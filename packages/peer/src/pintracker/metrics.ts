@@ -1,0 +1,56 @@
+import type { Clock, Meter } from '@ipfs-cluster/base'
+import { QUEUES, ROW_STATUSES } from './rows.ts'
+import type { Runner } from './runner.ts'
+import type { TrackerTable } from './table.ts'
+
+/** Everything is read from the counts that the table keeps: a scrape costs the same whatever the size of the pinset. */
+export function measureTracker(
+  meter: Meter,
+  clock: Pick<Clock, 'now'>,
+  table: Pick<TrackerTable, 'counts'>,
+  { operations, oldestDue, breaker }: Pick<Runner, 'operations' | 'oldestDue' | 'breaker'>,
+): void {
+  const pinning = () => operations.running('pin')
+  // A row is there for every pin of the pinset, and for those that left it until the daemon has let go of them.
+  meter.gauge('ipfscluster_pins', 'Total number of cluster pins', () => {
+    const counts = table.counts()
+    const all = Object.values(counts).reduce((sum, count) => sum + count, 0)
+    return all - counts.unpin_queued - counts.unpin_error
+  })
+  meter.gauge('ipfscluster_pins_pin_queued', 'Current number of pins queued for pinning', () => {
+    const { pin_queued, unexpectedly_unpinned } = table.counts()
+    let running = 0
+    for (const { state, counted } of operations.all()) if (state !== 'ready' && counted) running++
+    return Math.max(0, pin_queued + unexpectedly_unpinned - running)
+  })
+  meter.gauge('ipfscluster_pins_pinning', 'Current number of pins currently pinning', pinning)
+  meter.gauge(
+    'ipfscluster_pins_pin_error',
+    'Current number of pins in pin_error state',
+    () => table.counts().pin_error,
+  )
+  for (const status of ROW_STATUSES) {
+    const read = () => table.counts()[status]
+    meter.gauge('ipfscluster_pintracker_rows', 'CIDs that the pin tracker knows, by status', read, { status })
+  }
+  for (const kind of ['pin', 'unpin'] as const) {
+    const read = () => operations.running(kind)
+    meter.gauge('ipfscluster_pintracker_operations', 'Calls of the IPFS daemon under way', read, { kind })
+  }
+  for (const queue of QUEUES) {
+    meter.gauge(
+      'ipfscluster_pintracker_oldest_waiting_seconds',
+      'How long ago the first operation that waits for its turn became due',
+      () => {
+        const due = oldestDue(queue)
+        return due === undefined ? 0 : Math.max(0, (clock.now() - due) / 1000)
+      },
+      { queue },
+    )
+  }
+  meter.gauge(
+    'ipfscluster_pintracker_daemon_reachable',
+    '0 while the IPFS daemon does not answer and the queues stand still, else 1',
+    () => (breaker.isOpen() ? 0 : 1),
+  )
+}
