@@ -30,7 +30,7 @@ for (const name of readdirSync(join(root, 'packages'))) {
     writeFileSync(path, readFileSync(path, 'utf8').replaceAll(".ts'", ".js'"), { mode: 0o755 })
   }
   for (const file of ['LICENSE-MIT', 'LICENSE-APACHE', 'README.md'])
-    cpSync(join(root, file), join(target, file))
+    cpSync(join(existsSync(join(source, file)) ? source : root, file), join(target, file))
   const exports = Object.fromEntries(
     Object.entries(manifest.exports).map(([key, path]) => [key, built(path)]),
   )

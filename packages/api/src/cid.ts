@@ -1,4 +1,9 @@
 import { toHex } from '@ipfs-cluster/base'
+import { base16, base16upper } from 'multiformats/bases/base16'
+import { base32, base32upper } from 'multiformats/bases/base32'
+import { base36, base36upper } from 'multiformats/bases/base36'
+import { base58btc } from 'multiformats/bases/base58'
+import { base64, base64url, base64urlpad } from 'multiformats/bases/base64'
 import { CID } from 'multiformats/cid'
 import { Digest } from 'multiformats/hashes/digest'
 import { ApiError } from './api-error.ts'
@@ -17,7 +22,21 @@ const MAX_CID_BYTES = 2048
 const MAX_CID_TEXT = 4096
 /** The same for base58 and base36, which take the square of the length to read. */
 const MAX_SLOW_TEXT = 256
-const SLOW_BASES = /^[QzZkK1]/
+const SLOW_BASES = /^[zkK]/
+/** What Go reads, but for the bases that nobody writes a CID in. */
+const BASES = base58btc.decoder
+  .or(base32.decoder)
+  .or(base36.decoder)
+  .or(base16.decoder)
+  .or(base16upper.decoder)
+  .or(base32upper.decoder)
+  .or(base36upper.decoder)
+  .or(base64.decoder)
+  .or(base64url.decoder)
+  .or(base64urlpad.decoder)
+const BASE_LETTERS = 'zbkfFBKmuU'
+/** Characters of every CIDv0. */
+const V0_TEXT = 46
 
 /** The usual text: base58btc for version 0, base32 for version 1. Same as `cid.toString()`, but nothing is cached per CID. */
 export function cidText(cid: CID): string {
@@ -75,17 +94,17 @@ export function parseCid(text: string): CID {
   if (bytes !== null && bytes[0] === 1 && bytes[2] === SHA2_256) return cidOfBytes(bytes)
   try {
     if (text.length < 2) throw new RangeError('cid too short')
+    const v0 = text.length === V0_TEXT && text.startsWith('Qm')
+    if (!v0 && !BASE_LETTERS.includes(text.charAt(0))) throw new RangeError('selected encoding not supported')
     const longest = SLOW_BASES.test(text) ? MAX_SLOW_TEXT : MAX_CID_TEXT
     if (text.length > longest) throw new RangeError(`more than ${longest} characters`)
-    return checkVersion(CID.parse(text))
+    return checkVersion(v0 ? CID.parse(text) : CID.parse(text, BASES))
   } catch (cause) {
     throw badCid(text, cause)
   }
 }
 
 function badCid(text: string, cause: unknown): ApiError {
-  const message = cause instanceof Error ? cause.message : String(cause)
-  // Go's words for a text that starts with the letter of no base we know.
-  const why = message.startsWith('To parse non') ? 'selected encoding not supported' : message
+  const why = cause instanceof Error ? cause.message : String(cause)
   return new ApiError(`invalid cid: ${why}`, { code: 'API_BAD_CID', text }, { cause })
 }

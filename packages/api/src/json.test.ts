@@ -187,6 +187,9 @@ test('times round trip in any zone', () => {
   assert.equal(formatTime(-1n), '1969-12-31T23:59:59.999999999Z')
   assert.equal(parseTime('0001-01-01T01:00:00+01:00'), null)
   assert.equal(parseTime('2024-02-29T00:00:00.1234567899Z'), 1709164800_123456789n)
+  // Go is not strict about these.
+  assert.equal(parseTime('2024-02-29T1:00:00,5Z'), 1709168400_500000000n)
+  assert.equal(parseTime('2024-02-29T00:00:00+24:00'), 1709078400_000000000n)
 })
 
 const AS = 'as "2006-01-02T15:04:05Z07:00"'
@@ -198,6 +201,15 @@ const BAD_TIMES = [
   ['2024-13-01T00:00:00Z', 'parsing time "2024-13-01T00:00:00Z": month out of range'],
   ['2024-01-01T24:00:00Z', 'parsing time "2024-01-01T24:00:00Z": hour out of range'],
   ['2024-01-01T00:00:00', `parsing time "2024-01-01T00:00:00" ${AS}: cannot parse "" as "Z07:00"`],
+  [
+    '2024-01-01T00:00:00+25:00',
+    'parsing time "2024-01-01T00:00:00+25:00": time zone offset hour out of range',
+  ],
+  [
+    '2024-01-01T00:00:00+24:61',
+    'parsing time "2024-01-01T00:00:00+24:61": time zone offset minute out of range',
+  ],
+  ['2024-01-01T00:00:60.5Z', 'parsing time "2024-01-01T00:00:60.5Z": second out of range'],
   ['2024-01-01T00:00:00Zx', 'parsing time "2024-01-01T00:00:00Zx": extra text: "x"'],
 ] as const
 

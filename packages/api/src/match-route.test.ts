@@ -27,7 +27,11 @@ const CASES: readonly (readonly [string, string, ReturnType<typeof matchRoute> |
   ['GET', '/nothing', { kind: 'error', status: 404 }],
   ['HEAD', '/id', { kind: 'error', status: 405 }],
   ['PUT', '/pins/x', { kind: 'error', status: 405 }],
-  ['GET', '/add', { kind: 'error', status: 405 }],
+  // Go forgets that the path is known when a later route has the method.
+  ['GET', '/add', { kind: 'error', status: 404 }],
+  ['POST', '/id', { kind: 'error', status: 404 }],
+  ['POST', '/health', { kind: 'error', status: 405 }],
+  ['DELETE', '/token', { kind: 'error', status: 405 }],
   ['GET', '/%zz', { kind: 'error', status: 400 }],
   ['GET', '/id/', { kind: 'redirect', status: 307, path: '/id' }],
   ['POST', '/pins/a%20b/', { kind: 'redirect', status: 307, path: '/pins/a%20b' }],

@@ -56,9 +56,10 @@ export function matchRoute(method: string, escapedPath: string): RouteMatch {
   let otherMethod = false
   for (const pattern of PATTERNS) {
     const params = matchParts(pattern.parts, segments)
-    if (params === null) continue
-    if (pattern.method === method) return { kind: 'route', name: pattern.name, params }
-    otherMethod = true
+    if (pattern.method !== method) otherMethod ||= params !== null
+    else if (params !== null) return { kind: 'route', name: pattern.name, params }
+    // As gorilla/mux: a later route of the same method, whatever its path, makes a known path unknown.
+    else otherMethod = false
   }
   return { kind: 'error', status: otherMethod ? 405 : 404 }
 }

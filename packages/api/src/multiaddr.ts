@@ -1,4 +1,4 @@
-import { toHex } from '@ipfs-cluster/base'
+import { errorMessage, toHex } from '@ipfs-cluster/base'
 import {
   CODE_CERTHASH,
   CODE_P2P,
@@ -11,6 +11,7 @@ import { varint } from 'multiformats'
 import { ApiError } from './api-error.ts'
 import { latin1Bytes, latin1Text } from './base-text.ts'
 import { memoize } from './memo.ts'
+import { multiaddrReason } from './multiaddr-reason.ts'
 import type { Multiaddr } from './types.ts'
 
 /** Addresses remembered in each direction. */
@@ -27,14 +28,18 @@ interface Known {
   readonly p2p: boolean
 }
 
-const ofText = memoize(REMEMBERED_ADDRESSES, (text: string) => {
+const ofText = memoize(REMEMBERED_ADDRESSES, (given: string) => {
+  // As Go, which leaves the slashes at the end out of what it names, too.
+  let end = given.length
+  while (end > 0 && given[end - 1] === '/') end--
+  const text = given.slice(0, end)
   try {
-    if (!text.startsWith('/') || text === '/') throw new RangeError('must begin with /')
+    if (text === '') throw new RangeError('empty multiaddr')
     if (text.length > MAX_ADDRESS) throw new RangeError(`more than ${MAX_ADDRESS} characters`)
     if (LONG_ID_TEXT.test(text)) throw new RangeError(`an id of more than ${MAX_ID} characters`)
     return know(multiaddr(escapeSocket(text)))
   } catch (cause) {
-    throw badMultiaddr(text, cause)
+    throw badMultiaddr(text, cause instanceof RangeError ? cause : multiaddrReason(text, cause))
   }
 })
 
@@ -120,7 +125,7 @@ function know(address: ParsedMultiaddr): Known {
 }
 
 function badMultiaddr(text: string, cause: unknown): ApiError {
-  const why = cause instanceof Error ? cause.message : String(cause)
+  const why = errorMessage(cause)
   return new ApiError(
     `failed to parse multiaddr ${JSON.stringify(text)}: ${why}`,
     { code: 'API_BAD_MULTIADDR', text },

@@ -2,8 +2,11 @@ import { compareBytes, concatBytes, fromHex, toHex } from '@ipfs-cluster/base'
 import * as fc from 'fast-check'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { base32 } from 'multiformats/bases/base32'
+import { base16 } from 'multiformats/bases/base16'
+import { base32, base32upper } from 'multiformats/bases/base32'
+import { base36, base36upper } from 'multiformats/bases/base36'
 import { base58btc } from 'multiformats/bases/base58'
+import { base64, base64url, base64urlpad } from 'multiformats/bases/base64'
 import { CID } from 'multiformats/cid'
 import { base32Bytes, base32Text, base58Text } from './base-text.ts'
 import {
@@ -179,4 +182,47 @@ test('long texts are not remembered', () => {
   const [short, long] = ['x'.repeat(1024), 'x'.repeat(1025)]
   for (const text of [short, long, short, long]) assert.equal(length(text), text.length)
   assert.equal(computed, 3)
+})
+
+test('why a text is no multiaddr, in the words of Go', () => {
+  const peer = '12D3KooWAUjbd3CHGqy7nzCUu1hrM9KaD3D8K1XwaKFudXvCLqGH'
+  const cases: readonly (readonly [string, string, string?])[] = [
+    ['', 'empty multiaddr'],
+    ['///', 'empty multiaddr', ''],
+    ['ip4/1.2.3.4', 'must begin with /'],
+    ['/nope/1', 'unknown protocol nope'],
+    ['/ip4', 'unexpected end of multiaddr'],
+    ['/ip4/', 'unexpected end of multiaddr', '/ip4'],
+    ['/ip4/1.2.3', 'invalid value "1.2.3" for protocol ip4: failed to parse ip4 addr: 1.2.3'],
+    ['/ip6/x', 'invalid value "x" for protocol ip6: failed to parse ip6 addr: x'],
+    [
+      '/ip4/1.2.3.4/tcp/x',
+      'invalid value "x" for protocol tcp: failed to parse port addr: strconv.ParseUint: parsing "x": invalid syntax',
+    ],
+    [
+      '/ip4/1.2.3.4/udp/65536',
+      'invalid value "65536" for protocol udp: failed to parse port addr: strconv.ParseUint: parsing "65536": value out of range',
+    ],
+    [
+      '/ip4/1.2.3.4/tcp/1/p2p/x',
+      'invalid value "x" for protocol p2p: failed to parse p2p addr: x invalid cid: cid too short',
+    ],
+  ]
+  for (const [text, why, shown = text] of cases) {
+    assert.throws(() => parseMultiaddr(text), {
+      message: `failed to parse multiaddr ${JSON.stringify(shown)}: ${why}`,
+    })
+  }
+  assert.equal(parseMultiaddr(`/p2p/${peer}/`), `/p2p/${peer}`)
+})
+
+test('CIDs are read in every usual base, and written in one', () => {
+  const text = 'bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy'
+  const cid = parseCid(text)
+  for (const base of [base16, base32upper, base36, base36upper, base58btc, base64, base64url, base64urlpad]) {
+    assert.equal(cidText(parseCid(cid.toString(base as typeof base16))), text, base.name)
+  }
+  for (const bad of ['Qm', 'x1', '?x', 'QmdHXJgxeCFf6qDZqYYmMesV2DbZCVPEdEhj2oVTxP1y7YY']) {
+    assert.throws(() => parseCid(bad), { message: 'invalid cid: selected encoding not supported' })
+  }
 })

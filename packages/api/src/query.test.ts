@@ -88,7 +88,7 @@ const BAD_ADD = [
   ['local=yes', 'parameter local invalid'],
   ['no-pin=2', 'parameter no-pin invalid'],
   ['cid-version=x', 'parameter cid-version invalid'],
-  ['cid-version=2', 'bad CID Version: 2'],
+  ['cid-version=2', 'bad CID Version: unknown CID version: 2'],
 ] as const
 
 for (const [query, message] of BAD_ADD) {

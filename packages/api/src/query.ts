@@ -75,7 +75,8 @@ export function addParamsFromQuery(query: URLSearchParams, nowNs: bigint): AddPa
   const shard = boolParam(query, 'shard', false)
   const progress = boolParam(query, 'progress', false)
   const cidVersion = intParam('cid-version', query.get('cid-version'))
-  if (cidVersion !== 0 && cidVersion !== 1) throw badParameter(`bad CID Version: ${cidVersion}`)
+  if (cidVersion !== 0 && cidVersion !== 1)
+    throw badParameter(`bad CID Version: unknown CID version: ${cidVersion}`)
   return {
     pin,
     layout,
@@ -149,10 +150,10 @@ export function readablePeers(texts: readonly string[]): PeerId[] {
 
 function intParam(name: string, text: string | null): number {
   if (text === null || text === '') return 0
-  const value = Number(text)
-  if (!/^[+-]?\d+$/.test(text) || !Number.isSafeInteger(value))
-    throw badParameter(`parameter ${name} invalid`)
-  return value
+  const value = /^[+-]?\d+$/.test(text) ? Number(text) : NaN
+  if (!(value >= -(2 ** 63) && value < 2 ** 63)) throw badParameter(`parameter ${name} invalid`)
+  // Go has 64 bits here. Nothing that is counted comes near the difference.
+  return Math.min(Math.max(value, Number.MIN_SAFE_INTEGER), Number.MAX_SAFE_INTEGER)
 }
 
 const TRUE = ['1', 't', 'T', 'TRUE', 'true', 'True']

@@ -82,11 +82,15 @@ function get<Output>(path: string, output: JsonCodec<Output>): Route<'json', NoI
 
 const localQuery = (args: Partial<LocalInput>) => new URLSearchParams({ local: String(args.local ?? false) })
 const segment = encodeURIComponent
-const cidParam = (request: RouteRequest) =>
-  attempt('error decoding Cid', () => parseCid(request.params['hash'] ?? ''))
+const decodePin = (request: RouteRequest): PinInput<CidInput> => ({
+  cid: attempt('error decoding Cid', () => parseCid(request.params['hash'] ?? '')),
+  options: pinOptionsFromQuery(request.query, request.nowNs),
+})
+/** Go reads the pin options, and refuses wrong ones, of every request that names a CID. */
+const decodeCid = (request: RouteRequest): CidInput => ({ cid: decodePin(request).cid })
 const decodeLocal = (request: RouteRequest): LocalInput => ({ local: localParam(request.query) })
 const decodeCidLocal = (request: RouteRequest): CidInput & LocalInput => ({
-  cid: cidParam(request),
+  ...decodeCid(request),
   local: localParam(request.query),
 })
 
@@ -102,10 +106,11 @@ function encodePath(path: string): string {
   return `/pins${full.split('/').map(segment).join('/')}`
 }
 
-const decodePath = ({ params }: RouteRequest): PathInput => ({
+const decodePinPath = ({ params, query, nowNs }: RouteRequest): PinInput<PathInput> => ({
   path: attempt('error parsing path', () =>
     parseContentPath(`/${params['keyType'] ?? ''}/${params['path'] ?? ''}`),
   ),
+  options: pinOptionsFromQuery(query, nowNs),
 })
 
 export const ROUTES = {
@@ -168,7 +173,7 @@ export const ROUTES = {
     kind: 'json',
     output: json.pinCodec,
     encode: (args: CidInput) => ({ path: `/allocations/${cidText(args.cid)}` }),
-    decode: request => ({ cid: cidParam(request) }),
+    decode: decodeCid,
   }),
   statusAll: route({
     method: 'GET',
@@ -224,10 +229,7 @@ export const ROUTES = {
       path: `/pins/${cidText(args.cid)}`,
       query: encodeOptions(args.options),
     }),
-    decode: (request): PinInput<CidInput> => ({
-      cid: cidParam(request),
-      options: pinOptionsFromQuery(request.query, request.nowNs),
-    }),
+    decode: decodePin,
   }),
   pinPath: route({
     method: 'POST',
@@ -238,10 +240,7 @@ export const ROUTES = {
       path: encodePath(args.path),
       query: encodeOptions(args.options),
     }),
-    decode: (request): PinInput<PathInput> => ({
-      ...decodePath(request),
-      options: pinOptionsFromQuery(request.query, request.nowNs),
-    }),
+    decode: decodePinPath,
   }),
   unpin: route({
     method: 'DELETE',
@@ -249,7 +248,7 @@ export const ROUTES = {
     kind: 'json',
     output: json.pinCodec,
     encode: (args: CidInput) => ({ path: `/pins/${cidText(args.cid)}` }),
-    decode: request => ({ cid: cidParam(request) }),
+    decode: decodeCid,
   }),
   unpinPath: route({
     method: 'DELETE',
@@ -257,7 +256,7 @@ export const ROUTES = {
     kind: 'json',
     output: json.pinCodec,
     encode: (args: PathInput) => ({ path: encodePath(args.path) }),
-    decode: decodePath,
+    decode: (request): PathInput => ({ path: decodePinPath(request).path }),
   }),
   repoGC: route({
     method: 'POST',
@@ -291,6 +290,15 @@ export const ROUTES = {
     // `null`: nobody is authenticated, because no credentials are configured.
     decode: request => ({ user: request.user ?? null }),
   }),
+  /** Ours: whether all parts of the peer work; 503 names those that do not. */
+  ready: route({
+    method: 'GET',
+    path: '/health/ready',
+    kind: 'empty',
+    output: null,
+    encode: () => ({ path: '/health/ready' }),
+    decode: (): NoInput => ({}),
+  }),
   health: route({
     method: 'GET',
     path: '/health',
@@ -299,12 +307,15 @@ export const ROUTES = {
     encode: () => ({ path: '/health' }),
     decode: (): NoInput => ({}),
   }),
+  /** Not in Go: this table, for programs and people. */
+  openapi: get('/openapi.json', json.openApiCodec),
 } as const
 
 function decodePeerAdd(body: string | undefined): PeerId {
   let peer: string
   try {
-    peer = json.peerAddBodyCodec.parse(json.parseJson(body ?? '')).peerId
+    // `null` is Go's empty struct.
+    peer = json.peerAddBodyCodec.parse(json.parseJson(body ?? '') ?? {}).peerId
   } catch (cause) {
     throw badParameter('error decoding request body', cause)
   }

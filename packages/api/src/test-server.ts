@@ -8,6 +8,7 @@ import type { AddressInfo } from 'node:net'
 import { ApiError } from './api-error.ts'
 import { errorCodec, type JsonCodec } from './json/index.ts'
 import { matchRoute } from './match-route.ts'
+import { parseQuery } from './parse-query.ts'
 import { parseMultipart } from './test-multipart.ts'
 import type { RouteHandlers, RouteName } from './route.ts'
 import { ROUTES } from './routes.ts'
@@ -82,12 +83,12 @@ async function serve(
     if (handler === undefined) throw new HttpError(501, `no stub for ${match.name}`)
     const input = ROUTES[match.name].decode({
       params: match.params,
-      query: new URLSearchParams(query),
+      query: parseQuery(query),
       nowNs: 0n,
       ...(match.name === 'peerAdd' && { body: await text(request) }),
     })
     const parts = match.name === 'add' ? { parts: parseMultipart(request) } : {}
-    await answer(match.name, response, handler({ ...input, ...parts }), new URLSearchParams(query))
+    await answer(match.name, response, handler({ ...input, ...parts }), parseQuery(query))
   } catch (error) {
     sendError(response, error)
   }

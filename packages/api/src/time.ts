@@ -31,7 +31,7 @@ export function formatTime(time: Time): string {
   return `${secondsText(seconds)}.${fraction.toString().padStart(9, '0').replace(/0+$/, '')}Z`
 }
 
-/** What Go calls the parts of the layout, in order, with the digits of each. */
+/** What Go calls the parts of the layout, in order, with what it takes for each: an hour of one digit, a comma before the fraction. */
 const PARTS: readonly (readonly [name: string, pattern: RegExp])[] = [
   ['2006', /^\d{4}/],
   ['-', /^-/],
@@ -39,11 +39,11 @@ const PARTS: readonly (readonly [name: string, pattern: RegExp])[] = [
   ['-', /^-/],
   ['02', /^\d\d/],
   ['T', /^T/],
-  ['15', /^\d\d/],
+  ['15', /^\d\d?/],
   [':', /^:/],
   ['04', /^\d\d/],
   [':', /^:/],
-  ['05', /^\d\d(\.\d+)?/],
+  ['05', /^\d\d([.,]\d+)?/],
   ['Z07:00', /^(Z|[+-]\d\d:\d\d)/],
 ]
 
@@ -63,8 +63,10 @@ function readTime(text: string): Time {
   }
   if (rest !== '') throw timeError(text, `: extra text: ${quote(rest)}`)
   const [year = '', , month = '', , day = '', , hour = '', , minute = '', , second = '', zone = ''] = parts
-  checkRanges(text, [year, month, day, hour, minute, second].map(Number), zone)
-  const milliseconds = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second.slice(0, 2)}Z`)
+  checkRanges(text, [year, month, day, hour, minute, second.slice(0, 2)].map(Number), zone)
+  const milliseconds = Date.parse(
+    `${year}-${month}-${day}T${hour.padStart(2, '0')}:${minute}:${second.slice(0, 2)}Z`,
+  )
   const fraction = BigInt(second.slice(3, 12).padEnd(9, '0'))
   const time = BigInt(milliseconds / 1000 - zoneSeconds(zone)) * NS_PER_S + fraction
   return time === BigInt(ZERO_SECONDS) * NS_PER_S ? null : time
@@ -85,9 +87,11 @@ function checkRanges(text: string, values: readonly number[], zone: string): voi
             ? 'minute'
             : second >= 60
               ? 'second'
-              : Math.abs(zoneSeconds(zone)) >= 86_400 || Number(zone.slice(4)) > 59
-                ? 'time zone offset'
-                : undefined
+              : Number(zone.slice(1, 3)) > 24
+                ? 'time zone offset hour'
+                : Number(zone.slice(4)) > 60
+                  ? 'time zone offset minute'
+                  : undefined
   if (wrong !== undefined) throw timeError(text, `: ${wrong} out of range`)
 }
 

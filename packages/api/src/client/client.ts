@@ -10,24 +10,31 @@ import {
   type Random,
 } from '@ipfs-cluster/base'
 import { addedOutputCodec, addedOutputsCodec, type JsonCodec } from '../json/index.ts'
-import type { AddPart, Route, RouteArgs, RouteCall, RouteKind, RouteName } from '../route.ts'
+import type { Route, RouteArgs, RouteCall, RouteKind, RouteName } from '../route.ts'
 import { ROUTES } from '../routes.ts'
 import type { AddedOutput, GlobalPinInfo } from '../types.ts'
 import { createFetchTransport } from './fetch-transport.ts'
 import { multipartBody } from './multipart.ts'
-import { createSender, type Sender, type SenderCall } from './sender.ts'
+import { createSender, type Sender, type SenderCall, type Strategy } from './sender.ts'
 import type { HttpTransport } from './transport.ts'
+import { createUpload, type AddArgs } from './upload.ts'
 import { waitForStatus, type WaitForArgs } from './wait-for.ts'
 
 /** Random bytes in a multipart boundary. */
 const BOUNDARY_BYTES = 30
 
 export interface ClientConfig {
-  /** URLs such as `http://127.0.0.1:9094`; the next is asked when one gives no HTTP answer. */
+  /** URLs such as `http://127.0.0.1:9094`; another is asked when one gives no HTTP answer. */
   readonly hosts: readonly string[]
+  /** `failover`: the first host first; `round-robin`: they take turns. `failover` if not given. */
+  readonly strategy?: Strategy
+  /** How often a request is sent, all hosts together, until one answers; as many times as there are hosts if not given. */
+  readonly tries?: number
   /** HTTP Basic authentication. */
   readonly credentials?: { readonly user: string; readonly password: string }
-  /** For the whole of each request, body and stream included; without it only the caller's signal ends one. */
+  /** A JSON Web Token, such as `token()` gives, instead of `credentials`. */
+  readonly token?: string
+  /** For the whole of each try of a request, body and stream included; without it only the caller's signal ends one. */
   readonly timeoutMs?: number
   /** Sent with every request. */
   readonly headers?: Readonly<Record<string, string>>
@@ -54,10 +61,12 @@ export type ClientResult<Name extends RouteName> =
           : Promise<void>
     : never
 
+type ClientArgs<Name extends RouteName> = Name extends 'add' ? AddArgs : RouteArgs<Name>
+
 type ClientMethod<Name extends RouteName> =
-  Readonly<Record<never, never>> extends RouteArgs<Name>
-    ? (args?: RouteArgs<Name>, options?: AbortOptions) => ClientResult<Name>
-    : (args: RouteArgs<Name>, options?: AbortOptions) => ClientResult<Name>
+  Readonly<Record<never, never>> extends ClientArgs<Name>
+    ? (args?: ClientArgs<Name>, options?: AbortOptions) => ClientResult<Name>
+    : (args: ClientArgs<Name>, options?: AbortOptions) => ClientResult<Name>
 
 /**
  * One method a route. Streams start with the first `next()`; leaving one early gives up its connection.
@@ -74,9 +83,9 @@ export type ClusterClient = { readonly [Name in RouteName]: ClientMethod<Name> }
 export function createClient(config: ClientConfig, components: ClientComponents = {}): ClusterClient {
   const { clock = systemClock, random = systemRandom, logger = silentLogger } = components
   const transport = components.transport ?? createFetchTransport()
-  const { hosts, timeoutMs } = config
-  const headers = { ...authorization(config.credentials), ...config.headers }
-  const sender = createSender({ hosts, timeoutMs, headers }, transport, clock, logger)
+  const { hosts, strategy = 'failover', tries = hosts.length, timeoutMs } = config
+  const headers = { ...authorization(config), ...config.headers }
+  const sender = createSender({ hosts, strategy, tries, timeoutMs, headers }, transport, clock, logger)
   const context = { sender, random, readsTrailers: transport.readsTrailers }
   const names = Object.keys(ROUTES) as RouteName[]
   const methods = Object.fromEntries(names.map(name => [name, method(ROUTES[name], context)]))
@@ -107,7 +116,7 @@ function method({ method, kind, output, encode }: AnyRoute, context: Context): u
   const call = (args: object) => callOf(method, encode(args as never))
   switch (kind) {
     case 'add':
-      return (args: RouteArgs<'add'>, options: AbortOptions = {}) => add(context, args, options)
+      return (args: AddArgs, options: AbortOptions = {}) => add(context, args, options)
     case 'stream':
       return async function* (args: object = {}, options: AbortOptions = {}) {
         const answer = await context.sender.send(call(args), options)
@@ -141,12 +150,15 @@ function callOf(method: string, { path, query, body }: RouteCall): SenderCall {
  */
 async function* add(
   { sender, random, readsTrailers }: Context,
-  { params, parts }: RouteArgs<'add'>,
+  args: AddArgs,
   options: AbortOptions,
 ): AsyncGenerator<AddedOutput> {
-  const upload = watch(parts)
+  const upload = createUpload(args)
   const boundary = toHex(random.bytes(BOUNDARY_BYTES))
-  const call = callOf('POST', ROUTES.add.encode({ params: { ...params, streamChannels: readsTrailers } }))
+  const call = callOf(
+    'POST',
+    ROUTES.add.encode({ params: { ...args.params, streamChannels: readsTrailers } }),
+  )
   try {
     const answer = await sender.send(
       {
@@ -165,31 +177,8 @@ async function* add(
   }
 }
 
-interface Watched {
-  readonly parts: AsyncIterable<AddPart>
-  touched: boolean
-  failure: unknown
-}
-
-/** Notes whether the parts were touched, and how they failed. */
-function watch(parts: AsyncIterable<AddPart>): Watched {
-  const watched: Watched = { parts: read(), touched: false, failure: undefined }
-  async function* guarded<T>(source: AsyncIterable<T>): AsyncGenerator<T> {
-    try {
-      yield* source
-    } catch (error) {
-      watched.failure = error
-      throw error
-    }
-  }
-  async function* read(): AsyncGenerator<AddPart> {
-    watched.touched = true
-    for await (const part of guarded(parts)) yield { ...part, content: guarded(part.content) }
-  }
-  return watched
-}
-
-function authorization(credentials: ClientConfig['credentials']): Record<string, string> {
+function authorization({ token, credentials }: ClientConfig): Record<string, string> {
+  if (token !== undefined) return { Authorization: `Bearer ${token}` }
   if (credentials === undefined) return {}
   const bytes = utf8(`${credentials.user}:${credentials.password}`)
   return { Authorization: `Basic ${btoa(String.fromCharCode(...bytes))}` }

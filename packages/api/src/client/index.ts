@@ -9,6 +9,9 @@ export {
   type ClientResult,
   type ClusterClient,
 } from './client.ts'
+export type { Strategy } from './sender.ts'
+export { fileParts, filePart, type FileContent } from './parts.ts'
+export type { AddArgs, UploadProgress } from './upload.ts'
 export { createFetchTransport } from './fetch-transport.ts'
 export { multipartBody, queryEscape } from './multipart.ts'
 export { statusReached, type WaitForArgs } from './wait-for.ts'

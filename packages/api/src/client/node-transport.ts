@@ -5,6 +5,8 @@
 import { errorCode, systemClock, type AbortOptions, type Clock } from '@ipfs-cluster/base'
 import http from 'node:http'
 import https from 'node:https'
+import type { Duplex } from 'node:stream'
+import { callbackify } from 'node:util'
 import type { HttpAnswer, HttpCall, HttpTransport } from './transport.ts'
 
 /** Go's dialer gives up after as long. */
@@ -17,10 +19,15 @@ export interface NodeTransportConfig {
   readonly insecureTls?: boolean
   /** Until a connection stands, TLS included; 30 s. */
   readonly connectTimeoutMs?: number
+  /**
+   * Opens what carries one request to a host that is a multiaddr, `/ip4/…/p2p/…` or `/dnsaddr/…`: in Node
+   * `createHttpDialer().connect` of `@ipfs-cluster/peer/libp2p-http`. The request destroys it in the end.
+   */
+  readonly connect?: (address: string, options: AbortOptions) => Promise<Duplex>
 }
 
 /**
- * Hosts are `http://…`, `https://…`, or `unix:/absolute/path` of a socket. Idle connections do not keep the process alive.
+ * Hosts are `http://…`, `https://…`, `unix:/absolute/path` of a socket, or with `connect` multiaddrs of libp2p peers. Idle connections do not keep the process alive.
  */
 export function createNodeTransport(
   config: NodeTransportConfig = {},
@@ -35,7 +42,7 @@ export function createNodeTransport(
 
   const attempt = async (call: HttpCall, signal: AbortSignal | undefined): Promise<HttpAnswer> => {
     signal?.throwIfAborted()
-    const request = open(call, agents)
+    const request = open(call, agents, config.connect)
     const answer = Promise.withResolvers<http.IncomingMessage>()
     let response: http.IncomingMessage | undefined
     const onAbort = () => fail(signal?.reason)
@@ -98,16 +105,42 @@ interface Agents {
   readonly https: https.Agent
 }
 
-function open(call: HttpCall, agents: Agents): http.ClientRequest {
+function open(call: HttpCall, agents: Agents, connect: NodeTransportConfig['connect']): http.ClientRequest {
   const options: http.RequestOptions = { method: call.method, headers: { ...call.headers } }
   if (call.host.startsWith('unix:')) {
     const socketPath = call.host.slice('unix:'.length)
     return http.request({ ...options, agent: agents.http, socketPath, path: call.path, host: 'restapi' })
   }
+  if (call.host.startsWith('/') && connect !== undefined)
+    return openOver(connect, call.host, options, call.path)
   const url = new URL(call.host.replace(/\/+$/, '') + call.path)
   return url.protocol === 'https:'
     ? https.request(url, { ...options, agent: agents.https })
     : http.request(url, { ...options, agent: agents.http })
+}
+
+/** One connection a request, as Go's client; the peer is asked to end it after its answer. */
+function openOver(
+  connect: NonNullable<NodeTransportConfig['connect']>,
+  address: string,
+  options: http.RequestOptions,
+  path: string,
+): http.ClientRequest {
+  const given = new AbortController()
+  const request = http.request({
+    ...options,
+    path,
+    // The peer id, as Go's client says, or the name of a /dnsaddr.
+    host: address.slice(address.lastIndexOf('/') + 1),
+    // Else the header would name a port, which there is none of.
+    defaultPort: 80,
+    createConnection: (_options, done) => {
+      callbackify(connect)(address, { signal: given.signal }, done)
+      return undefined
+    },
+  })
+  request.once('close', () => given.abort(new DOMException('the request is over', 'AbortError')))
+  return request
 }
 
 /** Resolves when the request has a connection that stands. */

@@ -6,9 +6,14 @@ import type { HttpAnswer, HttpCall, HttpTransport } from './transport.ts'
 
 const STREAM_ERROR_TRAILER = 'X-Stream-Error'
 
+export type Strategy = 'failover' | 'round-robin'
+
 /** What `createSender` needs to know of the client's configuration. */
 export interface SenderConfig {
   readonly hosts: readonly string[]
+  readonly strategy: Strategy
+  /** Of each request. */
+  readonly tries: number
   readonly headers: Readonly<Record<string, string>>
   readonly timeoutMs: number | undefined
 }
@@ -37,16 +42,19 @@ export function createSender(
   clock: Clock,
   logger: Logger,
 ): Sender {
+  let turns = 0
   return {
     async send(call, options) {
-      const signal =
-        config.timeoutMs === undefined
-          ? options.signal
-          : anySignal(options.signal, clock.timeout(config.timeoutMs))
       const { canRepeat, ...rest } = call
       const request = { ...rest, headers: { ...config.headers, ...call.headers } }
       const failures: string[] = []
-      for (const host of config.hosts) {
+      for (let tried = 0; tried < config.tries; tried++) {
+        const turn = config.strategy === 'failover' ? tried : turns++
+        const host = config.hosts[turn % config.hosts.length]
+        if (host === undefined) break
+        // As Go: each try has its own time.
+        const deadline = config.timeoutMs === undefined ? undefined : clock.timeout(config.timeoutMs)
+        const signal = anySignal(options.signal, deadline)
         try {
           logger.debug(`${call.method}: ${host}${call.path}`)
           const head = await transport.send({ ...request, host }, { signal })
@@ -56,7 +64,7 @@ export function createSender(
           if (error instanceof ApiError) throw error
           options.signal?.throwIfAborted()
           failures.push(`${call.method} ${host}${call.path}: ${errorMessage(error)}`)
-          if (signal?.aborted === true || canRepeat?.() === false) break
+          if (canRepeat?.() === false) break
         }
       }
       throw new ApiError(failures.join('; ') || 'no host is configured', {

@@ -1,5 +1,12 @@
 /** The JSON documents of the API (Go: the `json` tags of `api/types.go`), fields in Go's order. */
-import { parsePinTypeBits, parseTrackerStatus, pinTypeOfBits, trackerStatusText } from '../status.ts'
+import {
+  parsePinTypeBits,
+  parseTrackerStatus,
+  PIN_TYPE_BITS,
+  pinTypeOfBits,
+  TRACKER_STATUS,
+  trackerStatusText,
+} from '../status.ts'
 import type { PinType, TrackerStatus } from '../status.ts'
 import { memoize } from '../memo.ts'
 import type {
@@ -13,6 +20,7 @@ import type {
   IPFSID,
   IPFSRepoGC,
   Metric,
+  Multiaddr,
   Pin,
   PinInfo,
   PinInfoShort,
@@ -29,15 +37,25 @@ const isEmpty = (value: string | readonly unknown[]) => value.length === 0
 
 /** A combined status has several names; few combinations occur. */
 const statusText = memoize(256, trackerStatusText)
-const status: JsonValue<TrackerStatus> = json.named<TrackerStatus>(0, parseTrackerStatus, statusText)
+/** Those that a pin can have: not the names of filters. */
+const STATUSES = Object.keys(TRACKER_STATUS).filter(name => name !== 'error' && name !== 'queued')
+
+const status: JsonValue<TrackerStatus> = json.named<TrackerStatus>(
+  STATUSES,
+  0,
+  parseTrackerStatus,
+  statusText,
+)
 
 const mode: JsonValue<PinMode> = json.named<PinMode>(
+  ['recursive', 'direct'],
   'recursive',
   name => (name === 'direct' ? 'direct' : 'recursive'),
   name => name,
 )
 
 const pinType: JsonValue<PinType> = json.named<PinType>(
+  Object.keys(PIN_TYPE_BITS),
   'bad-type',
   name => pinTypeOfBits(parsePinTypeBits(name)),
   name => name,
@@ -45,32 +63,75 @@ const pinType: JsonValue<PinType> = json.named<PinType>(
 
 const metadata = json.record(json.string, 'null')
 
-const pinOptionsFields: Fields<PinOptions> = {
-  replicationFactorMin: { name: 'replication_factor_min', value: json.integer },
-  replicationFactorMax: { name: 'replication_factor_max', value: json.integer },
-  name: { name: 'name', value: json.string },
-  mode: { name: 'mode', value: mode },
-  shardSize: { name: 'shard_size', value: json.uint64 },
-  userAllocations: { name: 'user_allocations', value: json.list(json.peerId, 'null') },
-  expireAt: { name: 'expire_at', value: json.time },
-  metadata: { name: 'metadata', value: metadata },
-  pinUpdate: { name: 'pin_update', value: json.cidOrNull },
-  origins: { name: 'origins', value: json.list(json.multiaddr) },
+/** `null` in the answers to `POST /pins`. */
+const origins: JsonValue<readonly Multiaddr[]> = {
+  ...json.list(json.multiaddr),
+  schema: json.nullable(json.list(json.multiaddr)).schema,
 }
 
-const pinValue: JsonValue<Pin> = json.struct<Pin>({
+const pinOptionsFields: Fields<PinOptions> = {
+  replicationFactorMin: {
+    name: 'replication_factor_min',
+    value: json.integer,
+    about:
+      'Least number of copies. −1, with a maximum of −1: every peer keeps it. 0: as the peer is configured.',
+  },
+  replicationFactorMax: {
+    name: 'replication_factor_max',
+    value: json.integer,
+    about: 'Wanted number of copies.',
+  },
+  name: { name: 'name', value: json.string },
+  mode: { name: 'mode', value: mode },
+  shardSize: {
+    name: 'shard_size',
+    value: json.uint64,
+    about: 'Bytes of a shard; 0 when the content is not sharded.',
+  },
+  userAllocations: {
+    name: 'user_allocations',
+    value: json.list(json.peerId, 'null'),
+    about: 'Peers that were preferred. Not kept in the pinset.',
+  },
+  expireAt: { name: 'expire_at', value: json.time, about: 'When it is unpinned by itself.' },
+  metadata: { name: 'metadata', value: metadata },
+  pinUpdate: {
+    name: 'pin_update',
+    value: json.cidOrNull,
+    about: 'The pin whose options and allocations were copied.',
+  },
+  origins: {
+    name: 'origins',
+    value: origins,
+    about: 'IPFS peers to connect to before pinning, because they have the content.',
+  },
+}
+
+const pinValue: JsonValue<Pin> = json.struct<Pin>('Pin', {
   ...pinOptionsFields,
   cid: { name: 'cid', value: json.cid },
   type: { name: 'type', value: pinType },
-  allocations: { name: 'allocations', value: json.list(json.peerId) },
-  maxDepth: { name: 'max_depth', value: json.integer },
-  reference: { name: 'reference', value: json.cidOrNull },
+  allocations: {
+    name: 'allocations',
+    value: json.list(json.peerId),
+    about: 'Peers that keep it; none when every peer does.',
+  },
+  maxDepth: {
+    name: 'max_depth',
+    value: json.integer,
+    about: '−1: all of the DAG; 0: the root block alone; else so many levels.',
+  },
+  reference: {
+    name: 'reference',
+    value: json.cidOrNull,
+    about: 'For parts of sharded content: the root, or the shard before.',
+  },
   timestamp: { name: 'timestamp', value: json.time },
 })
 
 export const pinOptionsCodec: JsonCodec<PinOptions> = json.document(
   'pin_options',
-  json.struct(pinOptionsFields),
+  json.struct('PinOptions', pinOptionsFields),
 )
 
 /** A pin as read from the pinset: no user allocations and no metadata are `null`, no origins are `[]`. */
@@ -86,34 +147,46 @@ const pinInfoShortFields: Fields<PinInfoShort> = {
   status: { name: 'status', value: status },
   ts: { name: 'timestamp', value: json.time },
   error: { name: 'error', value: json.string },
-  attemptCount: { name: 'attempt_count', value: json.integer },
-  priorityPin: { name: 'priority_pin', value: json.boolean },
+  attemptCount: { name: 'attempt_count', value: json.integer, about: 'How often it was tried.' },
+  priorityPin: {
+    name: 'priority_pin',
+    value: json.boolean,
+    about: 'Whether it waits, or waited, in the queue of young pins.',
+  },
 }
 
-const pinInfoShort: JsonValue<PinInfoShort> = json.struct(pinInfoShortFields)
+const pinInfoShort: JsonValue<PinInfoShort> = json.struct('PinInfoShort', pinInfoShortFields)
 
 export const pinInfoShortCodec: JsonCodec<PinInfoShort> = json.document('pin_info', pinInfoShort)
 
 export const pinInfoCodec: JsonCodec<PinInfo> = json.document(
   'pin_info',
-  json.struct<PinInfo>({
+  json.struct<PinInfo>('PinInfo', {
     cid: { name: 'cid', value: json.cid },
     name: { name: 'name', value: json.string },
     peer: { name: 'peer', value: json.peerId },
     allocations: { name: 'allocations', value: json.list(json.peerId) },
-    origins: { name: 'origins', value: json.list(json.multiaddr) },
-    created: { name: 'created', value: json.time },
+    origins: {
+      name: 'origins',
+      value: json.list(json.multiaddr),
+      about: 'IPFS peers to connect to before pinning, because they have the content.',
+    },
+    created: { name: 'created', value: json.time, about: 'When the pin was submitted.' },
     metadata: { name: 'metadata', value: json.nullable(metadata) },
     ...pinInfoShortFields,
   }),
 )
 
-const globalPinInfoValue: JsonValue<GlobalPinInfo> = json.struct<GlobalPinInfo>({
+const globalPinInfoValue: JsonValue<GlobalPinInfo> = json.struct<GlobalPinInfo>('GlobalPinInfo', {
   cid: { name: 'cid', value: json.cid },
   name: { name: 'name', value: json.string },
   allocations: { name: 'allocations', value: json.nullable(json.list(json.peerId)) },
-  origins: { name: 'origins', value: json.nullable(json.list(json.multiaddr)) },
-  created: { name: 'created', value: json.time },
+  origins: {
+    name: 'origins',
+    value: json.nullable(json.list(json.multiaddr)),
+    about: 'IPFS peers to connect to before pinning, because they have the content.',
+  },
+  created: { name: 'created', value: json.time, about: 'When the pin was submitted.' },
   metadata: { name: 'metadata', value: json.nullable(metadata) },
   peerMap: { name: 'peer_map', value: json.record(pinInfoShort) },
 })
@@ -129,7 +202,7 @@ export const tableCodecs = {
   globalPinInfo: json.document('pin_info', globalPinInfoValue),
 }
 
-const ipfsId: JsonValue<IPFSID> = json.struct<IPFSID>({
+const ipfsId: JsonValue<IPFSID> = json.struct<IPFSID>('IpfsId', {
   id: { name: 'id', value: json.peerId, omit: isEmpty },
   // Go leaves the list nil when the daemon did not answer.
   addresses: {
@@ -145,7 +218,7 @@ const unasked = (list: readonly unknown[], owner: ID) => isEmpty(list) && owner.
 
 export const idCodec: JsonCodec<ID> = json.document(
   'id',
-  json.struct<ID>({
+  json.struct<ID>('Id', {
     id: { name: 'id', value: json.peerId },
     addresses: { name: 'addresses', value: json.list(json.multiaddr), isNull: unasked },
     clusterPeers: { name: 'cluster_peers', value: json.list(json.peerId), isNull: unasked },
@@ -158,7 +231,7 @@ export const idCodec: JsonCodec<ID> = json.document(
     commit: { name: 'commit', value: json.string },
     rpcProtocolVersion: { name: 'rpc_protocol_version', value: json.string },
     error: { name: 'error', value: json.string },
-    ipfs: { name: 'ipfs', value: { write: ipfsId.write, read: value => ipfsId.read(value ?? {}) } },
+    ipfs: { name: 'ipfs', value: { ...ipfsId, read: value => ipfsId.read(value ?? {}) } },
     peername: { name: 'peername', value: json.string },
   }),
 )
@@ -167,31 +240,43 @@ const metricFields: Fields<Metric> = {
   name: { name: 'name', value: json.string },
   peer: { name: 'peer', value: json.peerId },
   value: { name: 'value', value: json.string },
-  expire: { name: 'expire', value: json.int64 },
-  valid: { name: 'valid', value: json.boolean },
-  weight: { name: 'weight', value: json.int64 },
-  partitionable: { name: 'partitionable', value: json.boolean },
-  receivedAt: { name: 'received_at', value: json.int64 },
+  expire: {
+    name: 'expire',
+    value: json.int64,
+    about: 'Nanoseconds since 1970, on the clock of the peer that made it.',
+  },
+  valid: { name: 'valid', value: json.boolean, about: 'Whether the peer could measure it.' },
+  weight: { name: 'weight', value: json.int64, about: 'What allocation sorts by.' },
+  partitionable: {
+    name: 'partitionable',
+    value: json.boolean,
+    about: 'Whether allocation spreads copies over different values of it.',
+  },
+  receivedAt: {
+    name: 'received_at',
+    value: json.int64,
+    about: 'Nanoseconds since 1970, on the clock of the peer that is asked.',
+  },
 }
 
-const metric: JsonValue<Metric> = json.struct(metricFields)
+const metric: JsonValue<Metric> = json.struct('Metric', metricFields)
 
 export const metricCodec: JsonCodec<Metric> = json.document('metric', metric)
 export const metricsCodec: JsonCodec<readonly Metric[]> = json.document('metrics', json.list(metric))
 export const metricNamesCodec: JsonCodec<readonly string[]> = json.document('metrics', json.list(json.string))
 
-const alert: JsonValue<Alert> = json.struct<Alert>({
+const alert: JsonValue<Alert> = json.struct<Alert>('Alert', {
   ...metricFields,
   triggeredAt: { name: 'triggered_at', value: json.time },
 })
 
 export const alertsCodec: JsonCodec<readonly Alert[]> = json.document('alerts', json.list(alert))
 
-const bandwidth: JsonValue<Bandwidth> = json.struct<Bandwidth>({
-  totalIn: { name: 'total_in', value: json.int64 },
-  totalOut: { name: 'total_out', value: json.int64 },
-  rateIn: { name: 'rate_in', value: json.float },
-  rateOut: { name: 'rate_out', value: json.float },
+const bandwidth: JsonValue<Bandwidth> = json.struct<Bandwidth>('Bandwidth', {
+  totalIn: { name: 'total_in', value: json.int64, about: 'Bytes.' },
+  totalOut: { name: 'total_out', value: json.int64, about: 'Bytes.' },
+  rateIn: { name: 'rate_in', value: json.float, about: 'Bytes a second.' },
+  rateOut: { name: 'rate_out', value: json.float, about: 'Bytes a second.' },
 })
 
 /** By protocol id; `null` when the peer does not measure. */
@@ -204,7 +289,7 @@ const peerLists = json.record(json.list(json.peerId))
 
 export const connectGraphCodec: JsonCodec<ConnectGraph> = json.document(
   'graph',
-  json.struct<ConnectGraph>({
+  json.struct<ConnectGraph>('ConnectGraph', {
     clusterId: { name: 'cluster_id', value: json.peerId },
     idToPeername: { name: 'id_to_peername', value: json.record(json.string) },
     ipfsLinks: { name: 'ipfs_links', value: peerLists },
@@ -214,12 +299,16 @@ export const connectGraphCodec: JsonCodec<ConnectGraph> = json.document(
   }),
 )
 
-const ipfsRepoGC: JsonValue<IPFSRepoGC> = json.struct<IPFSRepoGC>({
-  key: { name: 'key', value: json.cidOrNull },
+const ipfsRepoGC: JsonValue<IPFSRepoGC> = json.struct<IPFSRepoGC>('CollectedBlock', {
+  key: {
+    name: 'key',
+    value: json.cidOrNull,
+    about: 'The block that was removed; `null` where removing one failed.',
+  },
   error: { name: 'error', value: json.string, omit: isEmpty },
 })
 
-const repoGC: JsonValue<RepoGC> = json.struct<RepoGC>({
+const repoGC: JsonValue<RepoGC> = json.struct<RepoGC>('RepoGC', {
   peer: { name: 'peer', value: json.peerId },
   peername: { name: 'peername', value: json.string },
   keys: { name: 'keys', value: json.list(ipfsRepoGC) },
@@ -228,16 +317,26 @@ const repoGC: JsonValue<RepoGC> = json.struct<RepoGC>({
 
 export const globalRepoGCCodec: JsonCodec<GlobalRepoGC> = json.document(
   'repo_gc',
-  json.struct<GlobalRepoGC>({ peerMap: { name: 'peer_map', value: json.record(repoGC) } }),
+  json.struct<GlobalRepoGC>('GlobalRepoGC', { peerMap: { name: 'peer_map', value: json.record(repoGC) } }),
 )
 
 const isZero = (value: bigint) => value === 0n
 
-const addedOutput: JsonValue<AddedOutput> = json.struct<AddedOutput>({
+const addedOutput: JsonValue<AddedOutput> = json.struct<AddedOutput>('AddedOutput', {
   name: { name: 'name', value: json.string },
   cid: { name: 'cid', value: json.cidOrNull },
-  bytes: { name: 'bytes', value: json.uint64, omit: isZero },
-  size: { name: 'size', value: json.uint64, omit: isZero },
+  bytes: {
+    name: 'bytes',
+    value: json.uint64,
+    about: 'Bytes read so far, or of all blocks of a CAR file.',
+    omit: isZero,
+  },
+  size: {
+    name: 'size',
+    value: json.uint64,
+    about: 'Bytes of the DAG with all that is below it.',
+    omit: isZero,
+  },
   allocations: { name: 'allocations', value: json.list(json.peerId), omit: isEmpty },
 })
 
@@ -251,7 +350,7 @@ export const addedOutputsCodec: JsonCodec<readonly AddedOutput[]> = json.documen
 
 export const versionCodec: JsonCodec<Version> = json.document(
   'version',
-  json.struct<Version>({ version: { name: 'version', value: json.string } }),
+  json.struct<Version>('Version', { version: { name: 'version', value: json.string } }),
 )
 
 /** A JSON Web Token for the `Authorization: Bearer` header. */
@@ -261,7 +360,7 @@ export interface Token {
 
 export const tokenCodec: JsonCodec<Token> = json.document(
   'token',
-  json.struct<Token>({ token: { name: 'token', value: json.string } }),
+  json.struct<Token>('Token', { token: { name: 'token', value: json.string } }),
 )
 
 /** The body of an answer with a status of 400 or more. */
@@ -273,8 +372,8 @@ export interface ErrorBody {
 
 export const errorCodec: JsonCodec<ErrorBody> = json.document(
   'error',
-  json.struct<ErrorBody>({
-    code: { name: 'code', value: json.integer },
+  json.struct<ErrorBody>('Error', {
+    code: { name: 'code', value: json.integer, about: 'The HTTP status.' },
     message: { name: 'message', value: json.string },
   }),
 )
@@ -287,5 +386,11 @@ export interface PeerAddBody {
 
 export const peerAddBodyCodec: JsonCodec<PeerAddBody> = json.document(
   'peer',
-  json.struct<PeerAddBody>({ peerId: { name: 'peer_id', value: json.string } }),
+  json.struct<PeerAddBody>('PeerAdd', { peerId: { name: 'peer_id', value: json.string } }),
+)
+
+/** An OpenAPI document, as it stands. */
+export const openApiCodec: JsonCodec<Readonly<Record<string, unknown>>> = json.document(
+  'openapi',
+  json.object,
 )

@@ -1,4 +1,5 @@
 export { document, type JsonCodec, type JsonValue } from './values.ts'
+export type { JsonSchema } from './schema.ts'
 export { indentJson, jsonString, parseJson } from './text.ts'
 export {
   addedOutputCodec,
@@ -13,6 +14,7 @@ export {
   metricCodec,
   metricNamesCodec,
   metricsCodec,
+  openApiCodec,
   peerAddBodyCodec,
   pinCodec,
   pinInfoCodec,

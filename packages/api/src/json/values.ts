@@ -7,6 +7,7 @@ import { parsePeerId } from '../peer-id.ts'
 import { formatTime, parseTime } from '../time.ts'
 import type { Multiaddr, PeerId, Time } from '../types.ts'
 import { sortedKeys } from '../utf8-order.ts'
+import { describe, orNull, shared, type JsonSchema } from './schema.ts'
 import { jsonString } from './text.ts'
 
 /** One JSON document of type `T`. */
@@ -15,6 +16,8 @@ export interface JsonCodec<T> {
   stringify(value: T): string
   /** @param value what `parseJson` gave. @throws ApiError `API_BAD_JSON`, naming the field. */
   parse(value: unknown): T
+  /** Of what `stringify` writes; `parse` takes more, such as missing fields. */
+  readonly schema: JsonSchema
 }
 
 /** How a value inside a document is written and read; `undefined` is a missing field and reads as Go's zero value. */
@@ -22,6 +25,7 @@ export interface JsonValue<T> {
   write(value: T): string
   /** @throws FieldError */
   read(value: unknown): T
+  readonly schema: JsonSchema
 }
 
 /** A value that does not fit, with the names of the fields around it, innermost first. */
@@ -32,6 +36,7 @@ export class FieldError extends Error {
 /** Makes a document of a value; `name` is how errors call it. */
 export function document<T>(name: string, value: JsonValue<T>): JsonCodec<T> {
   return {
+    schema: value.schema,
     stringify: item => value.write(item),
     parse(json) {
       try {
@@ -57,8 +62,14 @@ function within(name: string, error: unknown): unknown {
 }
 
 /** A value that Go takes from a string; a failure of `parse` becomes a FieldError. */
-function fromText<T>(zero: () => T, parse: (text: string) => T, write: (value: T) => string): JsonValue<T> {
+function fromText<T>(
+  schema: JsonSchema,
+  zero: () => T,
+  parse: (text: string) => T,
+  write: (value: T) => string,
+): JsonValue<T> {
   return {
+    schema,
     write,
     read(value) {
       if (value === undefined || value === null) return zero()
@@ -80,33 +91,71 @@ function required(what: string): () => never {
 }
 
 export const string: JsonValue<string> = fromText(
+  { type: 'string' },
   () => '',
   text => text,
   jsonString,
 )
 
-export const cid: JsonValue<CID> = fromText(required('the CID'), parseCid, value => `"${cidText(value)}"`)
+const CID_SCHEMA = shared('Cid', { type: 'string', description: 'Content identifier, of version 0 or 1.' })
+const PEER_ID_SCHEMA = shared('PeerId', {
+  type: 'string',
+  description: 'Identity of a libp2p peer: base58btc of the multihash of its public key.',
+})
+const MULTIADDR_SCHEMA = shared('Multiaddr', {
+  type: 'string',
+  description: 'Address of a libp2p peer, such as `/ip4/127.0.0.1/tcp/9096/p2p/12D3Koo…`.',
+})
+const TIME_SCHEMA = shared('Time', {
+  type: 'string',
+  format: 'date-time',
+  description: 'RFC 3339 with up to nine decimals; `0001-01-01T00:00:00Z` when there is none.',
+})
 
-export const cidOrNull: JsonValue<CID | null> = fromText<CID | null>(() => null, parseCid, writeCidOrNull)
+export const cid: JsonValue<CID> = fromText(
+  CID_SCHEMA,
+  required('the CID'),
+  parseCid,
+  value => `"${cidText(value)}"`,
+)
+
+export const cidOrNull: JsonValue<CID | null> = fromText<CID | null>(
+  orNull(CID_SCHEMA),
+  () => null,
+  parseCid,
+  writeCidOrNull,
+)
 
 export function writeCidOrNull(value: CID | null): string {
   return value === null ? 'null' : `"${cidText(value)}"`
 }
 
 /** Missing reads as no peer, the empty text; an empty text itself is refused, as Go does. */
-export const peerId: JsonValue<PeerId> = fromText(() => '', parsePeerId, jsonString)
+export const peerId: JsonValue<PeerId> = fromText(PEER_ID_SCHEMA, () => '', parsePeerId, jsonString)
 
-export const multiaddr: JsonValue<Multiaddr> = fromText(required('the address'), parseMultiaddr, jsonString)
+export const multiaddr: JsonValue<Multiaddr> = fromText(
+  MULTIADDR_SCHEMA,
+  required('the address'),
+  parseMultiaddr,
+  jsonString,
+)
 
 export const time: JsonValue<Time> = fromText<Time>(
+  TIME_SCHEMA,
   () => null,
   parseTime,
   value => `"${formatTime(value)}"`,
 )
 
 /** A value that is a name in JSON. */
-export function named<T>(zero: T, parse: (name: string) => T, text: (value: T) => string): JsonValue<T> {
+export function named<T>(
+  names: readonly string[],
+  zero: T,
+  parse: (name: string) => T,
+  text: (value: T) => string,
+): JsonValue<T> {
   return fromText(
+    { type: 'string', enum: names },
     () => zero,
     parse,
     value => `"${text(value)}"`,
@@ -114,6 +163,7 @@ export function named<T>(zero: T, parse: (name: string) => T, text: (value: T) =
 }
 
 export const boolean: JsonValue<boolean> = {
+  schema: { type: 'boolean' },
   write: String,
   read(value) {
     if (value === undefined || value === null) return false
@@ -123,6 +173,7 @@ export const boolean: JsonValue<boolean> = {
 }
 
 export const float: JsonValue<number> = {
+  schema: { type: 'number' },
   write: String,
   read(value) {
     if (value === undefined || value === null) return 0
@@ -133,6 +184,7 @@ export const float: JsonValue<number> = {
 }
 
 export const integer: JsonValue<number> = {
+  schema: { type: 'integer' },
   write: String,
   read(value) {
     if (value === undefined || value === null) return 0
@@ -142,8 +194,9 @@ export const integer: JsonValue<number> = {
 }
 
 /** A 64-bit integer of any size; see `parseJson` for why large ones arrive as strings. */
-function wideInteger(fits: (value: bigint) => boolean): JsonValue<bigint> {
+function wideInteger(schema: JsonSchema, fits: (value: bigint) => boolean): JsonValue<bigint> {
   return {
+    schema: { type: 'integer', ...schema },
     write: String,
     read(value) {
       if (value === undefined || value === null) return 0n
@@ -160,12 +213,17 @@ function wideInteger(fits: (value: bigint) => boolean): JsonValue<bigint> {
   }
 }
 
-export const int64 = wideInteger(value => BigInt.asIntN(64, value) === value)
-export const uint64 = wideInteger(value => BigInt.asUintN(64, value) === value)
+export const int64 = wideInteger({ format: 'int64' }, value => BigInt.asIntN(64, value) === value)
+export const uint64 = wideInteger(
+  { format: 'uint64', minimum: 0 },
+  value => BigInt.asUintN(64, value) === value,
+)
 
 /** @param empty what an empty list is written as. */
 export function list<T>(item: JsonValue<T>, empty: '[]' | 'null' = '[]'): JsonValue<readonly T[]> {
+  const schema: JsonSchema = { type: 'array', items: item.schema }
   return {
+    schema: empty === 'null' ? orNull(schema) : schema,
     write: items => (items.length === 0 ? empty : `[${items.map(each => item.write(each)).join(',')}]`),
     read(value) {
       if (value === undefined || value === null) return []
@@ -185,9 +243,17 @@ export function list<T>(item: JsonValue<T>, empty: '[]' | 'null' = '[]'): JsonVa
 
 export function nullable<T>(value: JsonValue<T>): JsonValue<T | null> {
   return {
+    schema: orNull(value.schema),
     write: item => (item === null ? 'null' : value.write(item)),
     read: json => (json === undefined || json === null ? null : value.read(json)),
   }
+}
+
+/** An object whose members are JSON as they stand. */
+export const object: JsonValue<Readonly<Record<string, unknown>>> = {
+  schema: { type: 'object' },
+  write: JSON.stringify,
+  read: asObject,
 }
 
 /** An object with any keys, written in Go's order. */
@@ -195,7 +261,9 @@ export function record<T>(
   item: JsonValue<T>,
   empty: '{}' | 'null' = '{}',
 ): JsonValue<Readonly<Record<string, T>>> {
+  const schema: JsonSchema = { type: 'object', additionalProperties: item.schema }
   return {
+    schema: empty === 'null' ? orNull(schema) : schema,
     write(values) {
       const keys = sortedKeys(values)
       if (keys.length === 0) return empty
@@ -219,6 +287,8 @@ export function record<T>(
 export interface Field<V, T> {
   readonly name: string
   readonly value: JsonValue<V>
+  /** What it means, for the schema, where the name does not say it. */
+  readonly about?: string
   /** When true the field is left out. */
   readonly omit?: (value: V) => boolean
   /** When true the field is `null`. */
@@ -228,10 +298,11 @@ export interface Field<V, T> {
 /** The fields of `T`, in the order in which they are written. */
 export type Fields<T> = { readonly [K in keyof T]-?: Field<T[K], T> }
 
-/** A Go struct. Unknown fields are ignored. */
-export function struct<T extends object>(fields: Fields<T>): JsonValue<T> {
+/** A Go struct, whose schema has this title. Unknown fields are ignored. */
+export function struct<T extends object>(title: string, fields: Fields<T>): JsonValue<T> {
   const list = Object.entries(fields) as [keyof T & string, Field<unknown, T>][]
   return {
+    schema: shared(title, structSchema(list.map(([, field]) => field))),
     write(owner) {
       const parts: string[] = []
       for (const [key, { name, value, omit, isNull }] of list) {
@@ -253,6 +324,19 @@ export function struct<T extends object>(fields: Fields<T>): JsonValue<T> {
       }
       return out as T
     },
+  }
+}
+
+function structSchema(fields: readonly Field<unknown, never>[]): JsonSchema {
+  return {
+    type: 'object',
+    required: fields.filter(({ omit }) => omit === undefined).map(({ name }) => name),
+    properties: Object.fromEntries(
+      fields.map(({ name, value, about, isNull }) => [
+        name,
+        describe(isNull === undefined ? value.schema : orNull(value.schema), about),
+      ]),
+    ),
   }
 }
 
