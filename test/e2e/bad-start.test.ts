@@ -111,9 +111,20 @@ const BAD_CONFIGS: readonly (readonly [string, (text: string) => string, RegExp]
     /^error loading configurations: embedded\.storage_max: must be greater than 0/,
   ],
   [
-    'access control that is not there yet',
-    text => text.replace('"basic_auth_credentials": null', '"basic_auth_credentials": {"a": "b"}'),
-    /^error loading configurations: restapi\.basic_auth_credentials is set/,
+    'nobody who may log in',
+    text => text.replace('"basic_auth_credentials": null', '"basic_auth_credentials": {}'),
+    /^error loading configurations: .*restapi\.basic_auth_creds should be null or have at least one entry/,
+  ],
+  [
+    'a certificate that is not there',
+    text =>
+      text.replace('"read_timeout"', '"ssl_cert_file": "c.pem", "ssl_key_file": "k.pem", "read_timeout"'),
+    /^error loading configurations: restapi\.ssl_cert_file: error loading TLS certificate\/key: .*c\.pem/,
+  ],
+  [
+    'a certificate without its key',
+    text => text.replace('"read_timeout"', '"ssl_cert_file": "c.pem", "read_timeout"'),
+    /^error loading configurations: restapi: ssl_cert_file and ssl_key_file must be set together/,
   ],
 ]
 
@@ -142,11 +153,11 @@ test('an identity whose id is not that of its key is refused', async () => {
   try {
     await refuses(
       new RegExp(
-        `^error loading the identity: the peer id ${second.id} in .* does not belong to the private key`,
+        `^error loading configurations: the peer id ${second.id} in .* does not belong to the private key`,
       ),
     )
     await writeFile(path, own.replace(/"private_key": ".{20}/, '"private_key": "'))
-    await refuses(/^error loading the identity: the identity in .*identity\.json cannot be used/)
+    await refuses(/^error loading configurations: the identity in .*identity\.json cannot be used/)
   } finally {
     await writeFile(path, own)
   }

@@ -2,8 +2,8 @@
  * The storage engines of the Go peer. Their sections are read and written so that a file serves both implementations; this peer keeps its
  * own store and uses none of the values (reference api.md 5.5).
  */
-import { duration, engineOptions, float, text } from './kinds.ts'
-import { field, section } from './section.ts'
+import { duration, engineOptionFrom, engineOptions, float, text } from './kinds.ts'
+import { envName, field, guard, section, type Field, type Section } from './section.ts'
 
 const MiB = 1024 * 1024
 
@@ -127,6 +127,29 @@ const LEVELDB_OPTIONS = {
   write_l0_slowdown_trigger: 0,
 }
 
+type Options = Readonly<Record<string, unknown>>
+
+/** Options of an engine, each of which has its own variable. */
+function options(name: string, initial: Options): Field<Options> {
+  const inner: Section<Options> = {
+    name,
+    initial,
+    parse: json => engineOptions.parse(json),
+    withEnv: (values, env) =>
+      Object.fromEntries(
+        Object.entries(values).map(([key, now]) => {
+          const variable = envName(name, key)
+          const set = env[variable]
+          return [key, set === undefined ? now : guard(variable, () => engineOptionFrom(set, now))]
+        }),
+      ),
+    validate: () => undefined,
+    format: values => ({ ...values }),
+    display: values => ({ ...values }),
+  }
+  return field(engineOptions, initial, { inner })
+}
+
 const folder = field(text, '', { missing: 'zero', omit: value => value === '' })
 
 const valueLogGc = {
@@ -140,19 +163,19 @@ const valueLogGc = {
 
 export const pebbleSection = section('pebble', {
   folder,
-  pebble_options: field(engineOptions, PEBBLE_OPTIONS),
+  pebble_options: options('pebble.pebble_options', PEBBLE_OPTIONS),
 })
 export const badger3Section = section('badger3', {
   folder,
   ...valueLogGc,
-  badger_options: field(engineOptions, BADGER3_OPTIONS),
+  badger_options: options('badger3.badger_options', BADGER3_OPTIONS),
 })
 export const badgerSection = section('badger', {
   folder,
   ...valueLogGc,
-  badger_options: field(engineOptions, BADGER_OPTIONS),
+  badger_options: options('badger.badger_options', BADGER_OPTIONS),
 })
 export const leveldbSection = section('leveldb', {
   folder,
-  leveldb_options: field(engineOptions, LEVELDB_OPTIONS),
+  leveldb_options: options('leveldb.leveldb_options', LEVELDB_OPTIONS),
 })

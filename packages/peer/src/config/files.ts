@@ -76,14 +76,31 @@ async function fetchConfig(url: string, { signal, clock, hostname }: LoadOptions
   try {
     const response = await fetch(url, { signal: deadline })
     status = response.status
-    body = await response.text()
+    body = await readBounded(response, url)
   } catch (cause) {
-    throw fail(`could not fetch configuration from source: ${url}: ${errorMessage(cause)}`, cause)
+    if (cause instanceof ConfigError) throw cause
+    const reason = errorMessage(cause instanceof Error ? (cause.cause ?? cause) : cause)
+    throw fail(`could not fetch configuration from source: ${url}: ${reason}`, cause)
   }
-  if (body.length > SOURCE_BYTES_MAX)
-    throw fail(`the configuration at ${url} is larger than ${SOURCE_BYTES_MAX} bytes`)
   if (status >= 300) throw fail(`unsuccessful request (${status}): ${body}`)
   const config = parseServiceConfig(body, hostname)
   if (config.source !== '') throw fail('a sourced configuration cannot point to another source')
   return config
+}
+
+/** @throws ConfigError when there is more than a configuration can be. */
+async function readBounded(response: Response, url: string): Promise<string> {
+  const chunks: Uint8Array[] = []
+  let length = 0
+  for await (const chunk of response.body ?? []) {
+    length += chunk.length
+    if (length > SOURCE_BYTES_MAX) {
+      throw new ConfigError(`the configuration at ${url} is larger than ${SOURCE_BYTES_MAX} bytes`, {
+        code: 'CONFIG_SOURCE',
+        url,
+      })
+    }
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
 }

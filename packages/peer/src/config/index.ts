@@ -11,8 +11,9 @@ export { parseSecret } from './kinds.ts'
 export { STORE_FOLDER, toPeerConfig } from './peer-config.ts'
 export { factorProblem } from './replication.ts'
 export type { Environment } from './section.ts'
-export { metricsSection } from './sections.ts'
+export { metricsSection, tracingSection } from './sections.ts'
 export {
+  displayServiceConfig,
   formatServiceConfig,
   initialConfig,
   parseServiceConfig,

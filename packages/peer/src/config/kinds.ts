@@ -2,7 +2,7 @@
  * The kinds of values that `service.json` holds: how each is read from JSON, from an environment variable, and written back as Go's
  * encoder writes it. Problems are thrown as plain `RangeError`s with a text that completes "<key>: …".
  */
-import { parseMultiaddr } from '@ipfs-cluster/api'
+import { parseMultiaddr, parsePeerId } from '@ipfs-cluster/api'
 import { formatDurationMs, fromHex, parseDurationMs, toHex } from '@ipfs-cluster/base'
 
 export interface Kind<T> {
@@ -12,6 +12,8 @@ export interface Kind<T> {
   /** From an environment variable. */
   env(text: string): T
   format(value: T): unknown
+  /** An empty text, in the file or a variable, is as good as none. */
+  readonly emptyIsMissing?: boolean
 }
 
 export const text: Kind<string> = {
@@ -73,6 +75,24 @@ export const duration: Kind<number> = {
   parse: json => parseDurationMs(expectType(json, 'string', 'a duration such as "2m30s"')),
   env: value => parseDurationMs(value),
   format: value => formatDurationMs(value),
+  emptyIsMissing: true,
+}
+
+/** A duration of the `crdt` section: Go takes `initial` for one that it cannot read, and says nothing. */
+export function forgivingDuration(initial: number): Kind<number> {
+  const orInitial = (text: string) => {
+    try {
+      return parseDurationMs(text)
+    } catch {
+      // As documented above.
+      return initial
+    }
+  }
+  return {
+    ...duration,
+    parse: json => orInitial(expectType(json, 'string', 'a duration such as "2m30s"')),
+    env: orInitial,
+  }
 }
 
 export const textList: Kind<readonly string[]> = {
@@ -80,6 +100,16 @@ export const textList: Kind<readonly string[]> = {
   parse: json => (json === null ? [] : expectList(json)),
   env: value => (value === '' ? [] : value.split(',')),
   format: value => [...value],
+}
+
+/** Peer ids; `*` stands for all of them where `all` says so. */
+export function peerIds({ all }: { readonly all: boolean }): Kind<readonly string[]> {
+  const check = (id: string) => (all && id === '*' ? id : readPeerId(id))
+  return {
+    ...textList,
+    parse: json => textList.parse(json).map(check),
+    env: value => textList.env(value).map(check),
+  }
 }
 
 /** One multiaddr; checked, kept as written. */
@@ -101,7 +131,7 @@ export const addressList: Kind<readonly string[]> = {
 /** A list that may be a single string in the file, and is written as one when it has one element. */
 export const addresses: Kind<readonly string[]> = {
   zero: [],
-  parse: json => addressList.parse(typeof json === 'string' ? [json] : json),
+  parse: json => addressList.parse(typeof json === 'string' ? [json].filter(each => each !== '') : json),
   env: addressList.env,
   format: value => (value.length === 1 ? value[0] : [...value]),
 }
@@ -126,11 +156,20 @@ export const textMap: Kind<Readonly<Record<string, string>>> = {
   format: value => sortKeys(value),
 }
 
+/** A text that no message may show, whatever is wrong with it. */
+export const hiddenText: Kind<string> = {
+  ...text,
+  parse: json => concealed('must be a string', () => text.parse(json)),
+}
+
 /** User names to passwords, or `null` for no authentication. Never printed. */
 export const credentials: Kind<Readonly<Record<string, string>> | null> = {
   zero: null,
-  parse: json => (json === null ? null : textMap.parse(json)),
-  env: textMap.env,
+  parse: json =>
+    json === null
+      ? null
+      : concealed('must be an object of user names and passwords, both strings', () => textMap.parse(json)),
+  env: value => concealed('must be pairs such as user:password,user2:password2', () => textMap.env(value)),
   format: value => (value === null ? null : sortKeys(value)),
 }
 
@@ -145,7 +184,7 @@ export const headerMap: Kind<Readonly<Record<string, readonly string[]>>> = {
 /** 32 bytes in hex, or nothing. */
 export const secret: Kind<Uint8Array | undefined> = {
   zero: undefined,
-  parse: json => parseSecret(expectType(json, 'string', 'a string of 64 hex digits')),
+  parse: json => parseSecret(concealed('must be a string of 64 hex digits', () => text.parse(json))),
   env: value => parseSecret(value),
   format: value => (value === undefined ? '' : toHex(value)),
 }
@@ -158,9 +197,17 @@ export const engineOptions: Kind<Readonly<Record<string, unknown>>> = {
   zero: {},
   parse: json => expectObject(json),
   env(): never {
-    throw new RangeError('cannot be set by an environment variable')
+    throw new RangeError('set its fields one by one')
   },
   format: value => value,
+}
+
+/** Reads a variable for an option that has the value `now`. Lists cannot be set. */
+export function engineOptionFrom(variable: string, now: unknown): unknown {
+  if (typeof now === 'boolean') return bool.env(variable)
+  if (typeof now === 'string') return variable
+  if (typeof now !== 'number') throw new RangeError('cannot be set by an environment variable')
+  return Number.isInteger(now) ? int.env(variable) : float.env(variable)
 }
 
 export function parseSecret(hex: string): Uint8Array | undefined {
@@ -177,6 +224,24 @@ export function parseSecret(hex: string): Uint8Array | undefined {
     )
   }
   return bytes
+}
+
+function readPeerId(value: string): string {
+  try {
+    return parsePeerId(value)
+  } catch (cause) {
+    throw new RangeError(`${JSON.stringify(value)} is not a peer id such as 12D3KooW…`, { cause })
+  }
+}
+
+/** Says what is wanted, and not what was found. */
+function concealed<T>(wanted: string, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    // Its message may quote the value.
+    throw error instanceof RangeError ? new RangeError(wanted) : error
+  }
 }
 
 function checkAddress(value: string): string {

@@ -1,8 +1,12 @@
 /** From `service.json` to what the rooms are composed from. */
 import { isAbsolute, join } from 'node:path'
 import { ConfigError } from './errors.ts'
+import { httpApiConfig } from './http-api.ts'
+import { libp2pEndpoint } from './libp2p-endpoint.ts'
 import { pubsubmonSection, statelessSection } from './sections.ts'
+import type { Environment } from './section.ts'
 import type { ServiceConfig } from './service-config.ts'
+import { tracingConfig } from './tracing.ts'
 import type { IpfsChoice, PeerConfig } from './types.ts'
 
 /** The folder of the durable store, beside whatever store a Go peer has left. */
@@ -12,9 +16,10 @@ const REBOOTSTRAP_MS = 30_000
 
 /**
  * @param folder the config folder; relative paths in the configuration start there.
+ * @param env where collectors of traces are looked for that the configuration does not name.
  * @throws ConfigError `CONFIG_UNSUPPORTED` for what this implementation does not have.
  */
-export function toPeerConfig(config: ServiceConfig, folder: string): PeerConfig {
+export function toPeerConfig(config: ServiceConfig, folder: string, env: Environment = {}): PeerConfig {
   const { crdt } = config.consensus
   if (crdt === undefined) {
     throw new ConfigError(
@@ -100,9 +105,21 @@ export function toPeerConfig(config: ServiceConfig, folder: string): PeerConfig 
     },
     monitor: { checkIntervalMs: pubsubmon.check_interval },
     informers: informers(config),
-    restapi: restapi(config),
+    restapi: config.api.restapi && httpApiConfig('restapi', config.api.restapi, folder),
+    ...restHost(config),
     ...metricsEndpoint(config),
+    ...tracing(config, env),
   }
+}
+
+function restHost({ api: { restapi: api } }: ServiceConfig): Pick<PeerConfig, 'restHost'> {
+  const host = api && libp2pEndpoint('restapi', api)
+  return host === undefined ? {} : { restHost: host }
+}
+
+function tracing({ observations, cluster }: ServiceConfig, env: Environment): Pick<PeerConfig, 'tracing'> {
+  const section = observations.tracing
+  return section?.enable_tracing === true ? { tracing: tracingConfig(section, cluster.peername, env) } : {}
 }
 
 function metricsEndpoint({ observations }: ServiceConfig): Pick<PeerConfig, 'metrics'> {
@@ -158,28 +175,5 @@ function informers({ informer: { disk, tags, pinqueue } }: ServiceConfig): PeerC
     },
     tags: tags && { metricTtlMs: tags.metric_ttl, tags: tags.tags },
     pinqueue: pinqueue && { metricTtlMs: pinqueue.metric_ttl, weightBucketSize: pinqueue.weight_bucket_size },
-  }
-}
-
-/** @throws ConfigError when access control is configured that this version cannot enforce: better refused than left open. */
-function restapi({ api: { restapi: api } }: ServiceConfig): PeerConfig['restapi'] {
-  if (api === undefined) return undefined
-  const refuse = (key: string) => {
-    throw new ConfigError(
-      `restapi.${key} is set, but this version of the REST API does not have it yet; the API would stand open, so the ` +
-        'peer does not start. Remove the key, and keep the API on loopback or behind a proxy that authenticates',
-      { code: 'CONFIG_UNSUPPORTED', key: `restapi.${key}` },
-    )
-  }
-  if (api.basic_auth_credentials !== null) refuse('basic_auth_credentials')
-  if (api.ssl_cert_file !== '') refuse('ssl_cert_file')
-  return {
-    listen: api.http_listen_multiaddress,
-    readTimeoutMs: api.read_timeout,
-    readHeaderTimeoutMs: api.read_header_timeout,
-    writeTimeoutMs: api.write_timeout,
-    idleTimeoutMs: api.idle_timeout,
-    maxHeaderBytes: api.max_header_bytes,
-    headers: api.headers,
   }
 }

@@ -17,6 +17,8 @@ export interface Field<T> {
   omit?(value: T): boolean
   /** The text of what is wrong with it. */
   check?(value: T): string | undefined
+  /** Never shown: `XXX_hidden_XXX` stands for it in what is meant for people. */
+  readonly hidden?: boolean
   /** Set when the value is a section itself. */
   readonly inner?: Section<T>
 }
@@ -41,7 +43,11 @@ export interface Section<V> {
   /** @throws ConfigError */
   validate(values: V): void
   format(values: V): Record<string, unknown>
+  /** For people: every key, secrets hidden (Go: `ToDisplayJSON`). */
+  display(values: V): Record<string, unknown>
 }
+
+const HIDDEN = 'XXX_hidden_XXX'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -63,7 +69,7 @@ export function section<F extends Fields>(
       const given = guard(name === '' ? 'cluster' : name, () => caseless(expectObject(json)))
       return build((key, each) => {
         const value = given.get(key)
-        if (value === undefined || (value === null && each.kind.zero !== null)) {
+        if (value === undefined || isNone(value, each.kind)) {
           return each.missing === 'default' ? each.initial : each.kind.zero
         }
         const parsed = guard(label(key), () => each.kind.parse(value))
@@ -76,8 +82,9 @@ export function section<F extends Fields>(
         if (each.inner !== undefined) return each.inner.withEnv(value, env)
         const variable = envName(name, key)
         const set = env[variable]
-        if (set === undefined) return value
+        if (set === undefined || (set === '' && each.kind.emptyIsMissing === true)) return value
         const parsed = guard(variable, () => each.kind.env(set))
+        if (each.emptyIsDefault && isEmpty(parsed)) return each.initial
         return set === '' && parsed === '' && each.missing === 'default' ? value : parsed
       })
     },
@@ -99,6 +106,12 @@ export function section<F extends Fields>(
       }
       return out
     },
+    display: values =>
+      build((key, each) => {
+        const value = (values as Readonly<Record<string, unknown>>)[key]
+        if (each.hidden === true) return HIDDEN
+        return each.inner?.display(value) ?? each.kind.format(value)
+      }),
   }
 }
 
@@ -126,13 +139,18 @@ export function caseless(object: Readonly<Record<string, unknown>>): ReadonlyMap
   return new Map(Object.entries(object).map(([key, value]) => [key.toLowerCase(), value]))
 }
 
-function guard<T>(key: string, work: () => T): T {
+/** @throws ConfigError that names `key` when `work` refuses the value. */
+export function guard<T>(key: string, work: () => T): T {
   try {
     return work()
   } catch (error) {
     if (error instanceof RangeError) throw invalid(key, error.message)
     throw error
   }
+}
+
+function isNone(value: unknown, { zero, emptyIsMissing }: Kind<unknown>): boolean {
+  return (value === null && zero !== null) || (value === '' && emptyIsMissing === true)
 }
 
 function isEmpty(value: unknown): boolean {

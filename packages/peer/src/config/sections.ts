@@ -7,8 +7,11 @@ import {
   credentials,
   duration,
   float,
+  forgivingDuration,
   headerMap,
+  hiddenText,
   int,
+  peerIds,
   secret,
   text,
   textList,
@@ -16,6 +19,7 @@ import {
 } from './kinds.ts'
 import { factorProblem } from './replication.ts'
 import { field, nested, section } from './section.ts'
+import { otlpProblem } from './tracing.ts'
 
 const MINUTE = 60_000
 const HOUR = 60 * MINUTE
@@ -40,7 +44,7 @@ const connectionManager = section(
 )
 
 const resourceManager = section('resource_manager', {
-  enabled: field(bool, true),
+  enabled: zeroField(bool, true),
   memory_limit_bytes: field(int, 0, { check: notNegative }),
   file_descriptors_limit: field(int, 0, { check: notNegative }),
 })
@@ -59,8 +63,8 @@ export const clusterSection = section(
   {
     id: zeroField(text, '', { omit: value => value === '' }),
     peername: field(text, ''),
-    private_key: zeroField(text, '', { omit: value => value === '' }),
-    secret: zeroField(secret, undefined),
+    private_key: zeroField(hiddenText, '', { hidden: true, omit: value => value === '' }),
+    secret: zeroField(secret, undefined, { hidden: true }),
     leave_on_shutdown: zeroField(bool, false),
     listen_multiaddress: zeroField(addresses, ['/ip4/0.0.0.0/tcp/9096', '/ip4/0.0.0.0/udp/9096/quic'], {
       check: value => (value.length === 0 ? 'cluster.listen_multiaddress is undefined' : undefined),
@@ -95,8 +99,9 @@ export const clusterSection = section(
 )
 
 const batching = section('crdt.batching', {
-  max_batch_size: zeroField(int, 0, { check: notNegative }),
-  max_batch_age: zeroField(duration, 0, { check: notNegative }),
+  // Without a positive value of both, there is no batching.
+  max_batch_size: zeroField(int, 0),
+  max_batch_age: zeroField(forgivingDuration(0), 0),
   max_queue_size: field(int, 50_000, {
     emptyIsDefault: true,
     omit: value => value === 50_000,
@@ -106,10 +111,16 @@ const batching = section('crdt.batching', {
 
 export const crdtSection = section('crdt', {
   cluster_name: field(text, 'ipfs-cluster', { emptyIsDefault: true }),
-  trusted_peers: zeroField(textList, ['*']),
+  trusted_peers: zeroField(peerIds({ all: true }), ['*']),
   batching: nested(batching),
-  repair_interval: field(duration, HOUR, { check: notNegative }),
-  rebroadcast_interval: field(duration, MINUTE, { omit: value => value === MINUTE, check: positive }),
+  repair_interval: field(forgivingDuration(HOUR), HOUR, {
+    emptyIsDefault: true,
+    check: notNegative,
+  }),
+  rebroadcast_interval: field(forgivingDuration(MINUTE), MINUTE, {
+    omit: value => value === MINUTE,
+    check: positive,
+  }),
   peerset_metric: field(text, 'ping', { emptyIsDefault: true, omit: value => value === 'ping' }),
   datastore_namespace: field(text, '/c', { emptyIsDefault: true, omit: value => value === '/c' }),
 })
@@ -134,6 +145,16 @@ export const raftSection = section('raft', {
 
 const MIN_HEADER_BYTES = 4096
 
+function headerProblem(headers: Readonly<Record<string, readonly string[]>>): string | undefined {
+  for (const [name, values] of Object.entries(headers)) {
+    if (!/^[!#$%&'*+.^_`|~\w-]+$/.test(name))
+      return `${JSON.stringify(name)} cannot be the name of an HTTP header`
+    if (values.some(value => /[^\t\x20-\x7e\x80-\xff]/.test(value)))
+      return `the value of ${name} cannot be sent in an HTTP header`
+  }
+  return undefined
+}
+
 const httpApi = (name: string, port: number) =>
   section(
     name,
@@ -152,15 +173,16 @@ const httpApi = (name: string, port: number) =>
       }),
       libp2p_listen_multiaddress: zeroField(addresses, [], { omit: value => value.length === 0 }),
       id: zeroField(text, '', { omit: value => value === '' }),
-      private_key: zeroField(text, '', { omit: value => value === '' }),
+      private_key: zeroField(hiddenText, '', { hidden: true, omit: value => value === '' }),
       basic_auth_credentials: zeroField(credentials, null, {
+        hidden: true,
         check: value =>
           value !== null && Object.keys(value).length === 0
             ? `${name}.basic_auth_creds should be null or have at least one entry`
             : undefined,
       }),
       http_log_file: zeroField(text, ''),
-      headers: zeroField(headerMap, {}),
+      headers: zeroField(headerMap, {}, { check: headerProblem }),
       cors_allowed_origins: zeroField(textList, ['*']),
       cors_allowed_methods: zeroField(textList, ['GET']),
       cors_allowed_headers: zeroField(textList, []),
@@ -205,7 +227,10 @@ export const ipfsproxySection = section('ipfsproxy', {
       value < MIN_HEADER_BYTES ? 'ipfsproxy.max_header_size must be greater or equal to 4096' : undefined,
   }),
   extract_headers_extra: zeroField(textList, [], { omit: value => value.length === 0 }),
-  extract_headers_path: field(text, '/api/v0/version', { omit: value => value === '/api/v0/version' }),
+  extract_headers_path: field(text, '/api/v0/version', {
+    emptyIsDefault: true,
+    omit: value => value === '/api/v0/version',
+  }),
   extract_headers_ttl: field(duration, 5 * MINUTE, {
     omit: value => value === 5 * MINUTE,
     check: notNegative,
@@ -290,9 +315,19 @@ export const metricsSection = section('metrics', {
   reporting_interval: field(duration, 30_000),
 })
 
-export const tracingSection = section('tracing', {
-  enable_tracing: zeroField(bool, false),
-  jaeger_agent_endpoint: zeroField(address, '/ip4/0.0.0.0/udp/6831'),
-  sampling_prob: zeroField(float, 0.3),
-  service_name: field(text, 'cluster-daemon'),
-})
+export const tracingSection = section(
+  'tracing',
+  {
+    enable_tracing: zeroField(bool, false),
+    jaeger_agent_endpoint: zeroField(address, '/ip4/0.0.0.0/udp/6831'),
+    /** Ours alone: a collector that takes OTLP over HTTP. */
+    otlp_endpoint: zeroField(text, '', { omit: value => value === '', check: otlpProblem }),
+    sampling_prob: zeroField(float, 0.3),
+    service_name: field(text, 'cluster-daemon'),
+  },
+  // As in Go, also of those who do not trace.
+  values =>
+    values.jaeger_agent_endpoint === '' && values.otlp_endpoint === ''
+      ? 'jaeger_agent_endpoint or otlp_endpoint must be set'
+      : undefined,
+)

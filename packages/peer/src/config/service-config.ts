@@ -101,11 +101,16 @@ export function parseServiceConfig(json: string, hostname: string): ServiceConfi
   }
 }
 
-/** Overlays `CLUSTER_*` variables. Only components that the file names are affected. */
+/** Components that run although the file does not name them, with their initial values and what the environment sets. */
+const ALWAYS: readonly string[] = ['stateless', 'pubsubmon', 'metrics', 'tracing']
+
+/** Overlays `CLUSTER_*` variables. Of components that the file does not name, only those that run all the same are affected. */
 export function withEnvironment(config: ServiceConfig, env: Environment): ServiceConfig {
+  const runs = (component: string) =>
+    ALWAYS.includes(component) || (component === 'ipfshttp' && config.ipfs_connector.embedded === undefined)
   return {
     ...mapGroups((component, each, group) => {
-      const values = valuesOf(config, group, component)
+      const values = valuesOf(config, group, component) ?? (runs(component) ? each.initial : undefined)
       return values === undefined ? undefined : each.withEnv(values, env)
     }),
     source: config.source,
@@ -143,15 +148,27 @@ export function validateServiceConfig(config: ServiceConfig): void {
 /** The text of `service.json`: two spaces, no newline at the end, Go's key order. */
 export function formatServiceConfig(config: ServiceConfig): string {
   if (config.source !== '') return JSON.stringify({ source: config.source }, undefined, 2)
+  return written(config, (section, values) => section.format(values))
+}
+
+/** For people and logs: the same with every key, and `XXX_hidden_XXX` for secrets. */
+export function displayServiceConfig(config: ServiceConfig): string {
+  return written(config, (section, values) => section.display(values))
+}
+
+function written(
+  config: ServiceConfig,
+  write: (section: Section<unknown>, values: unknown) => Record<string, unknown>,
+): string {
   const groups = mapGroups((component, each, group) => {
     const values = valuesOf(config, group, component)
-    return values === undefined ? undefined : each.format(values)
+    return values === undefined ? undefined : write(each, values)
   })
-  const written = Object.entries(groups)
+  const named = Object.entries(groups)
     .map(([group, components]) => [group, dropUndefined(components)] as const)
     .filter(([, components]) => Object.keys(components).length > 0)
-  const cluster = sections.clusterSection.format(config.cluster)
-  return JSON.stringify({ cluster, ...Object.fromEntries(written) }, undefined, 2)
+  const cluster = write(sections.clusterSection as Section<unknown>, config.cluster)
+  return JSON.stringify({ cluster, ...Object.fromEntries(named) }, undefined, 2)
 }
 
 function valuesOf(config: ServiceConfig, group: GroupName, component: string): unknown {
@@ -177,9 +194,17 @@ function parseObject(json: string): Readonly<Record<string, unknown>> {
   try {
     return asObject('service.json', JSON.parse(json))
   } catch (error) {
-    if (error instanceof SyntaxError) throw invalid('service.json', `is not JSON: ${asError(error).message}`)
+    if (error instanceof SyntaxError)
+      throw invalid('service.json', `is not JSON: ${withoutQuote(error.message)}`)
     throw error
   }
+}
+
+/** What the parser found it quotes with what stands around it, which may be a secret. */
+function withoutQuote(message: string): string {
+  return message
+    .replace(/^Unexpected token .*$/s, 'there is a character where none may be')
+    .replace(/".*"/s, '…')
 }
 
 function asObject(key: string, value: unknown): Readonly<Record<string, unknown>> {

@@ -4,8 +4,9 @@ import type { CrdtConsensusConfig } from '../consensus/index.ts'
 import type { InformerConfig } from '../informer/index.ts'
 import type { IpfsHttpConfig } from '../ipfsconn/index.ts'
 import type { MonitorConfig } from '../monitor/index.ts'
-import type { NetworkConfig } from '../net/index.ts'
+import type { HttpHostConfig, NetworkConfig } from '../net/index.ts'
 import type { PinTrackerConfig } from '../pintracker/index.ts'
+import type { TracingConfig } from '../tracing/index.ts'
 import type { IpfsNodeConfig } from '@ipfs-cluster/ipfs'
 import type { MetricsServerConfig } from '../http/metrics/index.ts'
 import type { HttpApiConfig } from '../http/rest/index.ts'
@@ -32,8 +33,12 @@ export interface PeerConfig {
   readonly informers: InformerConfig
   /** `undefined`: the REST API is not started. */
   readonly restapi: HttpApiConfig | undefined
+  /** Its endpoint over libp2p; `undefined`: none. */
+  readonly restHost?: HttpHostConfig
   /** `undefined`: no Prometheus endpoint. */
   readonly metrics?: MetricsServerConfig
+  /** `undefined`: nothing is traced. */
+  readonly tracing?: TracingConfig
   /** Folder of the durable store. */
   readonly storePath: string
 }

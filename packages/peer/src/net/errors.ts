@@ -11,6 +11,8 @@ export type NetworkFailure =
   /** Somebody else answers at that address. */
   | { readonly code: 'NET_WRONG_PEER'; readonly target: Multiaddr | PeerId }
   | { readonly code: 'NET_UNREACHABLE'; readonly target: Multiaddr | PeerId }
+  /** The peer has no endpoint of HTTP over libp2p. */
+  | { readonly code: 'NET_NO_HTTP'; readonly target: Multiaddr }
   | {
       readonly code: 'NET_MESSAGE_TOO_LARGE'
       readonly topic: string

@@ -30,6 +30,7 @@ export interface GossipInternals {
   /** IHAVE and GRAFT or PRUNE that wait for the next RPC to a peer. */
   readonly gossip: ReadonlyMap<PeerId, unknown>
   readonly control: ReadonlyMap<PeerId, unknown>
+  isStarted(): boolean
   decodeRpc(bytes: Uint8Array): RPC
   handleReceivedRpc(from: Libp2pPeerId, rpc: RPC): Promise<void>
   handleReceivedSubscription(from: Libp2pPeerId, topic: string, subscribe: boolean): boolean

@@ -91,13 +91,19 @@ export class ListenFailures {
   /**
    * Logs the addresses that failed.
    *
+   * @param key the key of the configuration that names the addresses.
    * @throws NetworkError `NET_LISTEN_FAILED` when none of `wanted` is listened on.
    */
-  check(wanted: readonly Multiaddr[], listening: readonly Libp2pMultiaddr[], logger: Logger): void {
+  check(
+    wanted: readonly Multiaddr[],
+    listening: readonly Libp2pMultiaddr[],
+    logger: Logger,
+    key = 'cluster.listen_multiaddress',
+  ): void {
     if (listening.length === 0 && wanted.length > 0) {
       const reasons = wanted.map(address => `${address}: ${this.#reason(address)}`)
       throw new NetworkError(
-        `cannot listen on any address of cluster.listen_multiaddress (${reasons.join('; ')}); ` +
+        `cannot listen on any address of ${key} (${reasons.join('; ')}); ` +
           'choose a free port and an address of this machine, over tcp or ws',
         { code: 'NET_LISTEN_FAILED', addresses: wanted },
         { cause: new AggregateError([...this.#failures.values()]) },

@@ -11,6 +11,7 @@ import {
   type Random,
   type Refusals,
   type TaskScope,
+  type TraceHeaders,
 } from '@ipfs-cluster/base'
 import type { PeerId } from '@ipfs-cluster/api'
 import { createBitswap } from '@ipfs-cluster/bitswap'
@@ -25,6 +26,7 @@ import { createPeerImporter } from './peer-import.ts'
 import { createPeerBook, HIGHEST_PRIORITY, type PeerBook } from './peers.ts'
 import { writePeerstore } from './peerstore-file.ts'
 import { createPubsub } from './pubsub.ts'
+import { measureGossip } from './pubsub-metrics.ts'
 import { keepReachable } from './relay.ts'
 import { createRpcHost } from './rpc-host.ts'
 import { limitPeerStore } from './stores.ts'
@@ -37,6 +39,8 @@ export interface NetworkComponents {
   readonly random: Random
   readonly logger: Logger
   readonly meter?: Meter
+  /** The trace that a call of another peer is part of, told to peers of our own kind. */
+  readonly trace?: () => TraceHeaders | undefined
 }
 
 /** Peers seen by mDNS that wait to be dialled; anybody on the local network can make them up. */
@@ -73,7 +77,8 @@ export const defaultNetworkConfig: Omit<NetworkConfig, 'secret' | 'peerstorePath
  * @throws NetworkError `NET_LISTEN_FAILED`, `NET_BAD_ADDRESS`, `NET_BAD_SECRET`
  */
 export async function createNetwork(components: NetworkComponents, config: NetworkConfig): Promise<Network> {
-  const { clock, random, logger, meter = silentMeter } = components
+  const { clock, random, logger, meter = silentMeter, trace } = components
+  const tracing = trace === undefined ? {} : { trace }
   await using stack = new AsyncDisposableStack()
   const scope = stack.use(createTaskScope(logger))
   const refusals = { connection: refusalsOf(meter, 'connection'), pubsub: refusalsOf(meter, 'pubsub') }
@@ -96,13 +101,14 @@ export async function createNetwork(components: NetworkComponents, config: Netwo
   const bootstrapper = createBootstrapper({ libp2p, book, dialer, clock, random, logger })
   await importer.importPeers(config.peerAddresses, { permanent: true, priority: HIGHEST_PRIORITY })
   await importer.importFile(config.peerstorePath)
-  const pubsub = stack.use(createPubsub(libp2p, host.pubsub, logger, refusals.pubsub))
-  const rpc = stack.use(await createRpcHost({ libp2p, dialer, clock, logger, meter }))
+  const pubsub = stack.use(createPubsub(libp2p, host.pubsub, logger, meter))
+  const rpc = stack.use(await createRpcHost({ libp2p, dialer, clock, logger, meter, ...tracing }))
   const exchanges = stack.use(new AsyncDisposableStack())
   greeter.greetBy((peer, signal) => bootstrapper.greet(peer, signal))
   startLoops(scope, bootstrapper, config)
   startConnectionLoops(scope, { host, book, clock, logger }, config)
   measureConnections(meter, host)
+  measureGossip(meter, host.pubsub)
   // Disposed first, so that nothing starts on what is being closed.
   stack.use(scope)
   const owned = stack.move()
@@ -122,6 +128,7 @@ export async function createNetwork(components: NetworkComponents, config: Netwo
     },
     publish: (topic, data) => pubsub.publish(topic, data),
     subscribe: (topic, handler, options) => pubsub.subscribe(topic, handler, options),
+    topics: () => (internalsOf(host.pubsub).isStarted() ? host.pubsub.getTopics() : []),
     rpc: rpc.client,
     serve: (handlers, isTrusted) => rpc.serve(handlers, isTrusted),
     exchange: async blocks => exchanges.use(await createBitswap({ libp2p, blocks, clock, logger, meter })),

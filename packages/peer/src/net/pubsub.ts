@@ -7,13 +7,14 @@ import {
   systemClock,
   type Clock,
   type Logger,
-  type Refusals,
+  type Meter,
 } from '@ipfs-cluster/base'
 import type { PeerId } from '@ipfs-cluster/api'
 import { openConnection } from './dialer.ts'
 import { NetworkError } from './errors.ts'
 import { internalsOf, type RPC } from './gossip-internals.ts'
 import { authorPrefix, MAX_PAYLOAD_BYTES } from './gossip-options.ts'
+import { pubsubMetrics } from './pubsub-metrics.ts'
 import { createRecentMessages } from './recent-messages.ts'
 import type { Network, PubsubMessage } from './types.ts'
 
@@ -24,9 +25,11 @@ export function createPubsub(
   libp2p: Libp2p,
   gossip: GossipSub,
   logger: Logger,
-  refusals: Refusals = refusalsOf(silentMeter, 'pubsub'),
+  meter: Meter = silentMeter,
   clock: Pick<Clock, 'nowNs'> = systemClock,
 ): Pubsub {
+  const refusals = refusalsOf(meter, 'pubsub')
+  const metrics = pubsubMetrics(meter)
   const handlers = new Map<string, (message: PubsubMessage) => void>()
   const greeters = new Map<string, (peer: PeerId) => void>()
   const self = libp2p.peerId.toString()
@@ -57,6 +60,7 @@ export function createPubsub(
     const { msg, propagationSource } = event.detail
     const handler = handlers.get(msg.topic)
     if (handler === undefined || msg.type !== 'signed') return
+    metrics.message(msg.topic, 'received', msg.data.length)
     const from = msg.from.toString()
     const forwarder = propagationSource.toString()
     const late =
@@ -91,6 +95,7 @@ export function createPubsub(
         )
       }
       await gossip.publish(topic, data)
+      metrics.message(topic, 'sent', data.length)
     },
     subscribe(topic, handler, { accept = () => true, onPeer } = {}) {
       if (handlers.has(topic)) {

@@ -9,7 +9,7 @@ import {
   type MuxDialer,
   type RpcClient,
 } from '@ipfs-cluster/gorpc'
-import type { Clock, Logger, Meter } from '@ipfs-cluster/base'
+import type { Clock, Logger, Meter, TraceHeaders } from '@ipfs-cluster/base'
 import type { PeerId } from '@ipfs-cluster/api'
 import { MAX_PROTOCOL_STREAMS, openConnection, type Dialer } from './dialer.ts'
 import { NetworkError } from './errors.ts'
@@ -35,6 +35,8 @@ export async function createRpcHost(components: {
   readonly logger: Logger
   /** @default silentMeter */
   readonly meter?: Meter
+  /** As of the RPC client. */
+  readonly trace?: () => TraceHeaders | undefined
 }): Promise<RpcHost> {
   const { libp2p, dialer, ...common } = components
   const server = createRpcServer({ handlers: [], authorize: () => false, ...common })
@@ -107,6 +109,10 @@ function createMuxDialer(libp2p: Libp2p, dialer: Dialer): MuxDialer & Disposable
     maySpeak(peer) {
       const connection = openConnection(libp2p, peerIdFromString(peer))
       return connection === undefined || maySpeak(connection)
+    },
+    speaks(peer) {
+      const connection = openConnection(libp2p, peerIdFromString(peer))
+      return connection !== undefined && speaksMux.get(connection) === true
     },
     async open(peer, { signal }): Promise<Stream> {
       const connection = await dialer.dialPeer(peer, { signal })

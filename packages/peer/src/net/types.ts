@@ -100,6 +100,8 @@ export interface Network extends AsyncDisposable {
   savePeerstore(): Promise<void>
   /** @throws NetworkError `NET_MESSAGE_TOO_LARGE` above what Go peers take, about 1 MiB. */
   publish(topic: string, data: Uint8Array): Promise<void>
+  /** Topics that we are subscribed to; none when pubsub does not run. */
+  topics(): readonly string[]
   /**
    * Own messages are delivered too. `accept` decides by author whether a message is taken and forwarded.
    *

@@ -10,7 +10,7 @@ const DISCARD_MS_MAX = 5_000
  * then sees a broken connection instead of the answer.
  */
 export async function discardRest(request: IncomingMessage, clock: Clock): Promise<void> {
-  if (request.readableEnded || request.destroyed) return
+  if (request.readableEnded || request.destroyed || request.socket.destroyed) return
   const { promise, resolve } = Promise.withResolvers<void>()
   let bytes = 0
   const onData = (chunk: Uint8Array) => {
@@ -19,6 +19,8 @@ export async function discardRest(request: IncomingMessage, clock: Clock): Promi
   }
   request.unpipe()
   request.on('data', onData).once('end', resolve).once('close', resolve)
+  // A request that has been answered is not told of the end of its connection.
+  request.socket.once('close', resolve)
   const deadline = new AbortController()
   const timer = clock.sleep(DISCARD_MS_MAX, { signal: deadline.signal })
   try {
@@ -29,5 +31,6 @@ export async function discardRest(request: IncomingMessage, clock: Clock): Promi
     // Ended with the work it was to bound.
     await timer.catch(() => undefined)
     request.removeListener('data', onData).removeListener('end', resolve).removeListener('close', resolve)
+    request.socket.removeListener('close', resolve)
   }
 }

@@ -43,3 +43,39 @@ test('a part that the upload ends in the middle of is a bad upload, for whoever 
     })
   }
 })
+
+test('what a request must say to be an upload, in the words of Go', () => {
+  const notMultipart = "request Content-Type isn't multipart/form-data"
+  const cases = [
+    [undefined, notMultipart],
+    ['application/json', notMultipart],
+    ['text/multipart/form-data; boundary=b', notMultipart],
+    ['multipart/form-data', 'no multipart boundary param in Content-Type'],
+    ['multipart/form-data; charset=utf-8', 'no multipart boundary param in Content-Type'],
+    ['multipart/form-data; boundary=', notMultipart],
+    ['multipart/form-data; boundary=""', notMultipart],
+    ['multipart/form-data; boundary', notMultipart],
+  ] as const
+  for (const [type, message] of cases) {
+    const request = requestWith()
+    if (type === undefined) delete request.headers['content-type']
+    else request.headers['content-type'] = type
+    assert.throws(
+      () => uploadParts(request, new AbortController().signal),
+      { code: 'HTTP_BAD_UPLOAD', message },
+      type,
+    )
+  }
+})
+
+test('a field is a file without a name; multipart/mixed will do', async () => {
+  for (const type of ['multipart/mixed; boundary=b', 'Multipart/Form-Data; Boundary="b"']) {
+    const request = requestWith('--b\r\nContent-Disposition: form-data; name="x"\r\n\r\nabc\r\n--b--\r\n')
+    request.headers['content-type'] = type
+    const seen: string[][] = []
+    for await (const { path, kind, content } of uploadParts(request, new AbortController().signal)) {
+      seen.push([path, kind, Buffer.concat(await Array.fromAsync(content)).toString()])
+    }
+    assert.deepEqual(seen, [['', 'file', 'abc']])
+  }
+})

@@ -20,13 +20,11 @@ const WAITING_PARTS_MAX = 65_536
 export function uploadParts(request: IncomingMessage, signal: AbortSignal): AsyncIterable<AddPart> {
   const bad = (cause: unknown) =>
     new HttpError(`error reading request: ${errorMessage(cause)}`, { code: 'HTTP_BAD_UPLOAD' }, { cause })
-  const type = request.headers['content-type'] ?? ''
-  if (!/^multipart\/form-data\s*;/i.test(type)) {
-    throw bad(new Error("request Content-Type isn't multipart/form-data"))
-  }
+  const headers = { ...request.headers, 'content-type': formData(request.headers['content-type'] ?? '') }
   let parser: InstanceType<typeof Busboy>
   try {
-    parser = new Busboy({ headers: request.headers as BusboyHeaders, preservePath: true })
+    // A part without a file name is a file without a name.
+    parser = new Busboy({ headers: headers as BusboyHeaders, preservePath: true, isPartAFile: () => true })
   } catch (error) {
     throw bad(error)
   }
@@ -43,12 +41,12 @@ export function uploadParts(request: IncomingMessage, signal: AbortSignal): Asyn
     // Whoever reads a part must not take its beginning for all of it.
     unread?.destroy(failure)
   }
-  parser.on('file', (_field, content, filename, _encoding, mimeType) => {
+  parser.on('file', (_field, content, filename: string | undefined, _encoding, mimeType) => {
     const kind = partKind(mimeType)
     // A folder has no content that anybody would read, and an unread part stops the parser.
     if (kind === 'directory') content.resume()
     const bytes: AsyncIterable<Uint8Array> = kind === 'directory' ? nothing() : contentOf(content, bad)
-    const part: AddPart = { path: partPath(filename), kind, content: bytes }
+    const part: AddPart = { path: partPath(filename ?? ''), kind, content: bytes }
     unread = content
     content.once('end', () => {
       if (unread === content) unread = undefined
@@ -66,6 +64,26 @@ export function uploadParts(request: IncomingMessage, signal: AbortSignal): Asyn
   signal.addEventListener('abort', () => stop(asError(signal.reason)), { once: true })
   request.pipe(parser)
   return parts
+}
+
+/**
+ * The type of an upload in the form that the parser takes. Texts are those of Go's `http.ErrNotMultipart` and `ErrMissingBoundary`.
+ *
+ * @throws HttpError `HTTP_BAD_UPLOAD`
+ */
+function formData(type: string): string {
+  const [, parameters] = /^multipart\/(?:form-data|mixed)\s*(;.*)?$/i.exec(type.trim()) ?? [undefined, 'none']
+  const bad = (message: string) => new HttpError(message, { code: 'HTTP_BAD_UPLOAD' })
+  if (parameters === undefined) throw bad('no multipart boundary param in Content-Type')
+  if (!/;\s*boundary=("[^"]+"|[^\s";]+)/i.test(parameters)) {
+    const isMissing = !/boundary/i.test(parameters) && parameters !== 'none'
+    throw bad(
+      isMissing
+        ? 'no multipart boundary param in Content-Type'
+        : "request Content-Type isn't multipart/form-data",
+    )
+  }
+  return `multipart/form-data${parameters}`
 }
 
 /** The file name is escaped as in a URL query. A name that is not stands for itself. */

@@ -7,6 +7,7 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   PIN_NOT_FOUND: 404,
   CRDT_QUEUE_FULL: 429,
   UNAUTHORIZED: 401,
+  NOT_READY: 503,
 }
 
 /** Seconds after which a client that was told 429 should try again. */

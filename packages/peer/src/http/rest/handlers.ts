@@ -1,13 +1,21 @@
 /** Each route of the table as a call of a use case. */
 import type { GlobalPinInfo, PinInfo, RouteHandlers } from '@ipfs-cluster/api'
+import { openApiDocument } from '@ipfs-cluster/api/openapi'
 import { CodedError, mapConcurrent, type AbortOptions } from '@ipfs-cluster/base'
 import type { CID } from 'multiformats/cid'
 import { globalPinInfo, type Cluster } from '../../cluster/index.ts'
+import type { HealthProbe } from '../../observations/index.ts'
+import type { Authenticator } from '../common/index.ts'
 
 /** CIDs of one `GET /pins?cids=` asked for at once. */
 const STATUS_CONCURRENCY = 16
 
-export function restHandlers(cluster: Cluster): RouteHandlers {
+/** @param authenticator `undefined`: there are no credentials, and no tokens. */
+export function restHandlers(
+  cluster: Cluster,
+  authenticator: Pick<Authenticator, 'token'> | undefined,
+  probe: Pick<HealthProbe, 'check'> | undefined,
+): RouteHandlers {
   return {
     id: (_input, options) => cluster.id(options),
     version: () => cluster.version(),
@@ -37,10 +45,15 @@ export function restHandlers(cluster: Cluster): RouteHandlers {
     bandwidth: () => cluster.bandwidthByProtocol(),
     metrics: ({ name }) => [...cluster.metrics(name)],
     metricNames: () => [...cluster.metricNames()],
-    token: () => {
-      throw new CodedError('unauthorized', { code: 'UNAUTHORIZED' })
+    token: async ({ user }) => {
+      if (user === null || authenticator === undefined) {
+        throw new CodedError('unauthorized', { code: 'UNAUTHORIZED' })
+      }
+      return { token: await authenticator.token(user) }
     },
+    ready: (_input, options) => probe?.check(options),
     health: () => undefined,
+    openapi: openApiDocument,
   }
 }
 

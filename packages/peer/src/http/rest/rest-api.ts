@@ -2,15 +2,39 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import {
   errorCodec,
   matchRoute,
+  parseQuery,
   ROUTES,
   type AddedOutput,
   type RouteHandlers,
   type RouteName,
   type RouteRequest,
 } from '@ipfs-cluster/api'
-import { CodedError, errorMessage, type AbortOptions, type Clock, type Logger } from '@ipfs-cluster/base'
+import {
+  CodedError,
+  errorMessage,
+  type AbortOptions,
+  type Clock,
+  type Logger,
+  type Meter,
+  silentMeter,
+} from '@ipfs-cluster/base'
 import type { Cluster } from '../../cluster/index.ts'
-import { createHttpServer, discardRest, sendStream, StreamWriter, uploadParts } from '../common/index.ts'
+import type { HealthProbe } from '../../observations/index.ts'
+import {
+  addApiHeaders,
+  continueBody,
+  createApiServer,
+  createAuthenticator,
+  createHttpMetrics,
+  discardRest,
+  sendJson,
+  sendStream,
+  StreamWriter,
+  uploadParts,
+  type ApiCall,
+  type ConnectionSource,
+  type HttpHandler,
+} from '../common/index.ts'
 import { httpStatusOf, RETRY_AFTER_S } from './errors.ts'
 import { restHandlers } from './handlers.ts'
 import type { HttpApi, HttpApiConfig } from './types.ts'
@@ -22,6 +46,14 @@ export interface RestApiComponents {
   readonly cluster: Cluster
   readonly clock: Clock
   readonly logger: Logger
+  /** Connections besides those of the listeners. */
+  readonly connections?: ConnectionSource | undefined
+  /** What stands around the handling of every request. */
+  readonly around?: ((handle: HttpHandler) => HttpHandler) | undefined
+  /** Answers `GET /health/ready`. @default always well */
+  readonly probe?: Pick<HealthProbe, 'check'>
+  /** @default silentMeter */
+  readonly meter?: Meter
 }
 
 /** A call on its way through: the route, what it was asked with, and where the answer goes. */
@@ -36,52 +68,52 @@ interface Exchange {
 /**
  * Serves the REST API on the configured addresses.
  *
- * @throws HttpError `HTTP_LISTEN_FAILED`
+ * @throws HttpError `HTTP_LISTEN_FAILED`, `HTTP_LOG_FILE`, `HTTP_NO_ENDPOINTS`
  */
 export async function createRestApi(
-  { cluster, clock, logger }: RestApiComponents,
+  { cluster, clock, logger, connections, around, probe, meter = silentMeter }: RestApiComponents,
   config: HttpApiConfig,
 ): Promise<HttpApi> {
-  const handlers = restHandlers(cluster)
-  const handle = async (request: IncomingMessage, response: ServerResponse, signal: AbortSignal) => {
-    const target = request.url ?? '/'
-    const queryAt = target.indexOf('?')
-    const path = queryAt < 0 ? target : target.slice(0, queryAt)
-    const query = queryAt < 0 ? '' : target.slice(queryAt)
-    setHeaders(response, config.headers)
-    const match = matchRoute(request.method ?? 'GET', path)
-    switch (match.kind) {
-      case 'error':
-        if (match.status === 405) {
-          response.removeHeader('Content-Type')
-          response.writeHead(405).end()
-        } else {
-          sendError(
-            response,
-            match.status,
-            match.status === 404 ? 'not found' : 'the path is not properly escaped',
-          )
-        }
-        request.resume()
-        return
-      case 'redirect':
-        response.writeHead(match.status, { Location: match.path + query }).end()
-        request.resume()
-        return
-      case 'route': {
-        const params = match.params
-        const search = new URLSearchParams(query)
-        await serveRoute({ name: match.name, request, response, signal, clock }, handlers, {
-          params,
-          query: search,
-          nowNs: clock.nowNs(),
-        })
-      }
+  const { credentials = null, headers } = config
+  const authenticator = credentials === null ? undefined : createAuthenticator({ clock, logger }, credentials)
+  const handlers = restHandlers(cluster, authenticator, probe)
+  const metrics = createHttpMetrics(meter, clock, 'restapi')
+  const route = async ({ request, response, signal, target, user }: ApiCall) => {
+    const match = matchRoute(request.method ?? 'GET', target.path)
+    if (match.kind === 'redirect') {
+      response.writeHead(match.status, { Location: match.path + target.query, 'Content-Length': 0 }).end()
+      return
     }
+    if (match.kind === 'error' && match.status === 405) {
+      response.writeHead(405, { 'Content-Length': 0 }).end()
+      return
+    }
+    addApiHeaders(response, headers)
+    if (match.kind === 'error') {
+      sendError(
+        response,
+        match.status,
+        match.status === 404 ? 'not found' : 'the path is not properly escaped',
+      )
+      return
+    }
+    metrics.route(response, ROUTES[match.name].path)
+    const query = parseQuery(target.query)
+    const bare = { params: match.params, query, nowNs: clock.nowNs(), ...(user !== undefined && { user }) }
+    await serveRoute({ name: match.name, request, response, signal, clock }, handlers, bare)
   }
-  return await createHttpServer(
-    { handle, clock, logger },
-    { ...config, configKey: 'restapi.http_listen_multiaddress' },
+  return await createApiServer(
+    {
+      section: 'restapi',
+      authenticator,
+      clock,
+      logger,
+      connections,
+      formatError: errorBody,
+      route,
+      around: handle => metrics.measured(around?.(handle) ?? handle),
+    },
+    config,
   )
 }
 
@@ -91,6 +123,7 @@ async function serveRoute(exchange: Exchange, handlers: RouteHandlers, bare: Rou
   // The table guarantees that a handler takes what its own route decodes, and returns what its own codec writes.
   const handler = handlers[name] as (input: unknown, options: AbortOptions) => unknown
   try {
+    continueBody(request, response)
     if (route.kind === 'add') return await serveAdd(exchange, handler, route.decode(bare))
     const body = await readBody(request)
     const input = route.decode({ ...bare, body })
@@ -98,7 +131,6 @@ async function serveRoute(exchange: Exchange, handlers: RouteHandlers, bare: Rou
     switch (route.kind) {
       case 'empty':
         await result
-        response.removeHeader('Content-Type')
         response.writeHead(204).end()
         return
       case 'json':
@@ -120,7 +152,6 @@ async function serveRoute(exchange: Exchange, handlers: RouteHandlers, bare: Rou
     if (response.headersSent) throw error
     if (route.kind === 'add') await discardRest(request, clock)
     sendError(response, httpStatusOf(error), errorMessage(error))
-    request.resume()
   }
 }
 
@@ -136,7 +167,16 @@ async function serveAdd(
   response.setHeader('Connection', 'close')
   if (!input.params.streamChannels) {
     const all: string[] = []
-    for await (const output of outputs) all.push(toLine(output).trimEnd())
+    try {
+      for await (const output of outputs) all.push(toLine(output).trimEnd())
+    } catch (error) {
+      signal.throwIfAborted()
+      await discardRest(request, clock)
+      // What turns out while the upload is read is a failure of the add, in Go.
+      const status = httpStatusOf(error)
+      sendError(response, status === 400 ? 500 : status, errorMessage(error))
+      return
+    }
     await discardRest(request, clock)
     sendJson(response, 200, all.length === 0 ? 'null\n' : `[${all.join(',')}]\n`)
     return
@@ -184,15 +224,6 @@ async function readBody(request: IncomingMessage): Promise<string> {
     chunks.push(chunk)
   }
   return Buffer.concat(chunks).toString('utf8')
-}
-
-function setHeaders(response: ServerResponse, headers: HttpApiConfig['headers']): void {
-  for (const [name, values] of Object.entries(headers)) response.setHeader(name, [...values])
-  response.setHeader('Content-Type', 'application/json')
-}
-
-function sendJson(response: ServerResponse, status: number, body: string): void {
-  response.writeHead(status, { 'Content-Length': Buffer.byteLength(body) }).end(body)
 }
 
 function sendError(response: ServerResponse, status: number, message: string): void {

@@ -1,17 +1,6 @@
-import type { Multiaddr } from '@ipfs-cluster/api'
-
-export interface HttpApiConfig {
-  readonly listen: readonly Multiaddr[]
-  readonly readTimeoutMs: number
-  readonly readHeaderTimeoutMs: number
-  readonly writeTimeoutMs: number
-  readonly idleTimeoutMs: number
-  readonly maxHeaderBytes: number
-  /** Added to every response. */
-  readonly headers: Readonly<Record<string, readonly string[]>>
-}
+export type { HttpApiConfig } from '../common/index.ts'
 
 export interface HttpApi extends AsyncDisposable {
-  /** `http://127.0.0.1:9094`, one per listener, with the ports the system gave. */
+  /** `http://127.0.0.1:9094`, one per listener, with the ports the system gave; `https://…` with TLS, `unix:///path`. */
   readonly urls: readonly string[]
 }

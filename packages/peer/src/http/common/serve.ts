@@ -1,0 +1,125 @@
+/** One request from its head to its line in the log, whatever the handler does. */
+import { ServerResponse, type IncomingMessage, type Server } from 'node:http'
+import type { Server as TlsServer } from 'node:https'
+import type { Socket } from 'node:net'
+import { errorMessage, type Clock, type Logger } from '@ipfs-cluster/base'
+import { discardRest } from './discard-rest.ts'
+import { framingProblem, type Refusal } from './framing.ts'
+import { formatRequestLog, redactUrl, type RequestLog } from './request-log.ts'
+
+/** Answers a request. The signal fires when the client leaves, the server stops or the answer takes too long. */
+export type HttpHandler = (
+  request: IncomingMessage,
+  response: ServerResponse,
+  signal: AbortSignal,
+) => Promise<void>
+
+/** What Go says where a client has no address. */
+const UNIX_PEER = '@'
+
+export interface ServeContext {
+  readonly handle: HttpHandler
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly requestLog: RequestLog
+  readonly stopping: AbortSignal
+  /** From the head of the request to the end of the answer; 0 = none. */
+  readonly writeTimeoutMs: number
+}
+
+/** Counts what is written to the body, for the log. */
+export class CountingResponse extends ServerResponse {
+  bodyBytes = 0
+
+  override write(chunk: unknown, ...rest: unknown[]): boolean {
+    this.bodyBytes += lengthOf(chunk)
+    return Reflect.apply(super.write, this, [chunk, ...rest]) as boolean
+  }
+
+  override end(...args: unknown[]): this {
+    this.bodyBytes += lengthOf(args[0])
+    return Reflect.apply(super.end, this, args) as this
+  }
+}
+
+function lengthOf(chunk: unknown): number {
+  if (typeof chunk === 'string') return Buffer.byteLength(chunk)
+  return chunk instanceof Uint8Array ? chunk.length : 0
+}
+
+/** Sends every request of `server` through `serve`, those that node:http treats apart included. */
+export function serveAll(server: Server | TlsServer, context: ServeContext): void {
+  server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+    void serve(request, response, context)
+  })
+  // "100 Continue" is for `continueBody`, once somebody wants the body. A client told otherwise may send it or not, so that
+  // what follows on its connection means nothing.
+  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+    response.shouldKeepAlive = false
+    void serve(request, response, context)
+  })
+  server.on('connect', (request: IncomingMessage, socket: Socket) => {
+    // node:http has let go of this connection; it gets an answer and ends. An error is one of a client that left.
+    socket.on('error', () => undefined)
+    const response = new CountingResponse(request)
+    response.shouldKeepAlive = false
+    response.assignSocket(socket)
+    response.once('finish', () => socket.destroySoon())
+    void serve(request, response, context)
+  })
+}
+
+/** Asks a client that waits for it (`Expect: 100-continue`) for the body. To be called when the body is about to be read. */
+export function continueBody(request: IncomingMessage, response: ServerResponse): void {
+  if (request.headers.expect !== undefined && !response.headersSent) response.writeContinue()
+}
+
+async function serve(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { handle, clock, logger, requestLog, stopping, writeTimeoutMs }: ServeContext,
+): Promise<void> {
+  const left = new AbortController()
+  const host = request.socket.remoteAddress ?? UNIX_PEER
+  const at = new Date(clock.now())
+  const onClose = () => {
+    // Also when all went well: a joined signal that has listeners is kept alive, with all they hold, until it fires.
+    left.abort(new DOMException(response.writableFinished ? 'answered' : 'the client left', 'AbortError'))
+    const size = response instanceof CountingResponse ? response.bodyBytes : 0
+    requestLog.write(formatRequestLog({ request, status: response.statusCode, size, host, at }))
+  }
+  response.once('close', onClose)
+  if (writeTimeoutMs > 0) {
+    const tooLate = () => request.socket.destroy()
+    clock.sleep(writeTimeoutMs, { signal: left.signal }).then(tooLate, () => undefined)
+  }
+  try {
+    const problem = framingProblem(request)
+    if (problem !== undefined) return refuse(response, problem)
+    await handle(request, response, AbortSignal.any([left.signal, stopping]))
+    if (!request.complete) await dropBody(request, clock)
+  } catch (error) {
+    // A handler answers for its own failures; what comes here is a client that left, or a fault of ours.
+    if (!left.signal.aborted && !stopping.aborted) {
+      const url = redactUrl(request.url ?? '')
+      logger.error({ url, err: error }, `request failed: ${errorMessage(error)}`)
+    }
+    response.destroy()
+  }
+}
+
+/** What follows on this connection means nothing. */
+function refuse(response: ServerResponse, { status, message }: Refusal): void {
+  response.shouldKeepAlive = false
+  const headers = {
+    'Content-Type': 'text/plain; charset=utf-8',
+    'Content-Length': Buffer.byteLength(message),
+  }
+  response.writeHead(status, headers).end(message)
+}
+
+/** Answered, and yet the client sends: node:http would read on without an end. */
+async function dropBody(request: IncomingMessage, clock: Clock): Promise<void> {
+  await discardRest(request, clock)
+  if (!request.complete) request.socket.destroy()
+}
