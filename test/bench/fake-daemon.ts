@@ -1,0 +1,71 @@
+/**
+ * An IPFS daemon that pins without work, as a program of its own: `node fake-daemon.ts [DELAY_MS] [DEAD_SHARE]`. It prints its address. CIDs
+ * that `isDead` never get pinned; what is pinned is remembered as text only. Everything a cluster peer asks for is answered.
+ */
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+const delayMs = Number(process.argv[2] ?? '0')
+const deadShare = Number(process.argv[3] ?? '0')
+
+const pins = new Set<string>()
+let completed = 0
+
+/** The same for every run: by the last characters of the CID. */
+function isDead(cid: string): boolean {
+  const tail = Buffer.from(cid.slice(-4)).readUInt32BE()
+  return (tail % 1000) / 1000 < deadShare
+}
+
+const ID = '12D3KooWGi4UkyKbEGWHFC8nVbEVMhJWHFTYLyhUp7BrqyYJWRAQ'
+const fixed: Readonly<Record<string, string>> = {
+  id: JSON.stringify({ ID, Addresses: [`/ip4/127.0.0.1/tcp/4001/p2p/${ID}`] }),
+  version: '{"Version":"0.44.0","Commit":"","Repo":"16"}',
+  'repo/stat':
+    '{"RepoSize":1000,"StorageMax":10000000000000,"NumObjects":1,"RepoPath":"/","Version":"fs-repo@16"}',
+  'swarm/peers': '{"Peers":[]}',
+  'swarm/connect': '{"Strings":[]}',
+  'config/show': '{"Datastore":{"StorageMax":"10TB"}}',
+  config: '{"Key":"Datastore.StorageMax","Value":"10TB"}',
+}
+
+const server = createServer(async (request, response) => {
+  const url = request.url ?? ''
+  const query = url.indexOf('?')
+  const path = url.slice('/api/v0/'.length, query < 0 ? undefined : query)
+  const cid = (/[?&]arg=([^&]+)/.exec(url)?.[1] ?? '').replace('%2Fipfs%2F', '').replace('/ipfs/', '')
+  response.setHeader('Content-Type', 'application/json')
+  if (path === 'pin/add') {
+    if (isDead(cid)) return void response.writeHead(200).write('{"Progress":0}\n')
+    if (delayMs > 0) await sleep(delayMs)
+    pins.add(cid)
+    completed++
+    return void response.end(`{"Pins":["${cid}"]}\n`)
+  }
+  if (path === 'pin/rm') {
+    pins.delete(cid)
+    return void response.end(`{"Pins":["${cid}"]}\n`)
+  }
+  if (path === 'pin/ls' && cid !== '') {
+    if (pins.has(cid)) return void response.end(`{"Keys":{"${cid}":{"Type":"recursive","Name":""}}}\n`)
+    return void response
+      .writeHead(500)
+      .end(`{"Message":"path '${cid}' is not pinned","Code":0,"Type":"error"}`)
+  }
+  if (path === 'pin/ls') {
+    for (const pin of pins) {
+      if (!response.write(`{"Cid":"${pin}","Type":"recursive"}\n`))
+        await new Promise<void>(resolve => void response.once('drain', resolve).once('close', resolve))
+      if (response.destroyed) return
+    }
+    return void response.end()
+  }
+  if (path === 'bench/completed') return void response.end(String(completed))
+  const answer = fixed[path]
+  if (answer === undefined) return void response.writeHead(404).end('404 page not found')
+  response.end(`${answer}\n`)
+})
+server.listen(0, '127.0.0.1', () =>
+  console.log(`/ip4/127.0.0.1/tcp/${(server.address() as AddressInfo).port}`),
+)

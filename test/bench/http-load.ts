@@ -1,0 +1,157 @@
+/**
+ * HTTP load over plain sockets: one request at a time on each of some connections. Costs a few microseconds a request, where node:http
+ * would be busier than the peer that it measures.
+ */
+import { connect, type Socket } from 'node:net'
+
+export interface LoadResult {
+  /** By status code. */
+  readonly answers: Readonly<Record<number, number>>
+  readonly seconds: number
+  /** Milliseconds from the request's first byte to the answer's last, sorted. */
+  readonly latencies: Float64Array
+}
+
+export interface LoadOptions {
+  readonly connections: number
+  readonly method: 'GET' | 'POST' | 'DELETE'
+  /** Stops the load early, after the requests under way. */
+  readonly signal?: AbortSignal
+  /** Called for each answer. */
+  readonly answered?: (path: string, status: number) => void
+}
+
+/** Sends a request for each path. @throws when a connection breaks, unless `signal` has fired. */
+export async function load(url: string, paths: Iterable<string>, options: LoadOptions): Promise<LoadResult> {
+  const { method, signal, answered } = options
+  const answers: Record<number, number> = {}
+  const latencies: number[] = []
+  const source = paths[Symbol.iterator]()
+  const began = performance.now()
+  const worker = async () => {
+    await using connection = await openConnection(url)
+    while (true) {
+      const { done, value: path } = source.next()
+      if (done === true || signal?.aborted === true) return
+      const sent = performance.now()
+      const status = await connection.ask(method, path)
+      latencies.push(performance.now() - sent)
+      answers[status] = (answers[status] ?? 0) + 1
+      answered?.(path, status)
+    }
+  }
+  const ended = await Promise.allSettled(Array.from({ length: options.connections }, worker))
+  const seconds = (performance.now() - began) / 1000
+  const failed = ended.find(result => result.status === 'rejected')
+  if (failed !== undefined && signal?.aborted !== true) throw failed.reason
+  return { answers, seconds, latencies: Float64Array.from(latencies).sort() }
+}
+
+/** The latency below which `share` of the answers came. Milliseconds. */
+export function percentile({ latencies }: LoadResult, share: number): number {
+  return latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0
+}
+
+interface Connection extends AsyncDisposable {
+  /** Resolves with the status when the whole answer is there. */
+  ask(method: string, path: string): Promise<number>
+}
+
+async function openConnection(url: string): Promise<Connection> {
+  const { hostname, port } = new URL(url)
+  const socket = connect({ host: hostname, port: Number(port), noDelay: true })
+  await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject))
+  const reader = new AnswerReader(socket)
+  return {
+    ask(method, path) {
+      const answer = reader.next()
+      socket.write(
+        `${method} ${path} HTTP/1.1\r\nHost: bench\r\n${method === 'GET' ? '' : 'Content-Length: 0\r\n'}\r\n`,
+      )
+      return answer
+    },
+    async [Symbol.asyncDispose]() {
+      socket.destroy()
+    },
+  }
+}
+
+/** Finds the ends of answers with a length or in chunks; their bodies are dropped. */
+class AnswerReader {
+  #text = ''
+  #waiting: PromiseWithResolvers<number> | undefined
+  #broken: Error | undefined
+
+  constructor(socket: Socket) {
+    socket.setEncoding('latin1')
+    socket.on('data', (chunk: string) => {
+      this.#text += chunk
+      this.#check()
+    })
+    const fail = (error: Error) => {
+      this.#broken = error
+      this.#waiting?.reject(error)
+    }
+    socket.on('error', fail)
+    socket.on('close', () => fail(new Error('the connection was closed')))
+  }
+
+  next(): Promise<number> {
+    if (this.#broken !== undefined) return Promise.reject(this.#broken)
+    this.#waiting = Promise.withResolvers<number>()
+    return this.#waiting.promise
+  }
+
+  #check(): void {
+    const headEnd = this.#text.indexOf('\r\n\r\n')
+    if (headEnd < 0) return
+    const head = this.#text.slice(0, headEnd)
+    const status = Number(head.slice(9, 12))
+    const length = /content-length: (\d+)/i.exec(head)?.[1]
+    const end =
+      length === undefined ? this.#endOfChunks(status, headEnd + 4, head) : headEnd + 4 + Number(length)
+    if (end === undefined || this.#text.length < end) return
+    this.#text = this.#text.slice(end)
+    const waiting = this.#waiting
+    this.#waiting = undefined
+    waiting?.resolve(status)
+  }
+
+  #endOfChunks(status: number, bodyAt: number, head: string): number | undefined {
+    if (status === 204 || !/transfer-encoding: chunked/i.test(head)) return bodyAt
+    const last = this.#text.indexOf('\r\n0\r\n', bodyAt - 2)
+    const trailersEnd = last < 0 ? -1 : this.#text.indexOf('\r\n\r\n', last + 3)
+    return trailersEnd < 0 ? undefined : trailersEnd + 4
+  }
+}
+
+export interface Listing {
+  readonly items: number
+  readonly bytes: number
+  readonly firstByteMs: number
+  readonly seconds: number
+}
+
+/** Reads a streamed listing to its end and counts its lines. @throws when it ends with an error. */
+export async function readListing(url: string, path: string): Promise<Listing> {
+  const began = performance.now()
+  const { hostname, port } = new URL(url)
+  const socket = connect({ host: hostname, port: Number(port) })
+  socket.write(`GET ${path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n`)
+  let firstByteMs = 0
+  let bytes = 0
+  let items = 0
+  let tail = ''
+  for await (const chunk of socket as AsyncIterable<Buffer>) {
+    if (bytes === 0) firstByteMs = performance.now() - began
+    bytes += chunk.length
+    // Each item is an object with one of these, and no string in it holds one.
+    for (let at = chunk.indexOf('\n'); at >= 0; at = chunk.indexOf('\n', at + 1)) {
+      if (chunk[at - 1] === 0x7d) items++
+    }
+    tail = (tail + chunk.toString('latin1', Math.max(0, chunk.length - 500))).slice(-500)
+  }
+  const error = /X-Stream-Error: (\S.*)/.exec(tail)?.[1]
+  if (error !== undefined) throw new Error(`${path}: ${error}`)
+  return { items, bytes, firstByteMs, seconds: (performance.now() - began) / 1000 }
+}

@@ -1,0 +1,56 @@
+/** What a process and a folder cost, seen from outside. */
+import { readdir, readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setInterval } from 'node:timers/promises'
+
+const SAMPLE_EVERY_MS = 100
+
+/** Bytes of memory that the process has resident. Linux. */
+export async function residentBytes(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8')
+  return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1] ?? '0') * 1024
+}
+
+/** The largest resident memory while `work` runs. */
+export async function peakResident<T>(
+  pid: number,
+  work: () => Promise<T>,
+): Promise<{ result: T; peakBytes: number }> {
+  const ended = new AbortController()
+  let peakBytes = 0
+  const watch = async () => {
+    for await (const _ of setInterval(SAMPLE_EVERY_MS, undefined, { signal: ended.signal })) {
+      peakBytes = Math.max(peakBytes, await residentBytes(pid))
+    }
+  }
+  const watching = watch().catch((error: unknown) => {
+    if (!ended.signal.aborted) throw error
+  })
+  try {
+    return { result: await work(), peakBytes }
+  } finally {
+    ended.abort()
+    await watching
+  }
+}
+
+/** Seconds of CPU that the process has used. Linux, at 100 ticks a second. */
+export async function cpuSeconds(pid: number): Promise<number> {
+  const text = await readFile(`/proc/${pid}/stat`, 'utf8')
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / 100
+}
+
+/** Bytes on disk below a folder. */
+export async function diskBytes(folder: string): Promise<number> {
+  let bytes = 0
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue
+    try {
+      bytes += (await stat(join(entry.parentPath, entry.name))).blocks * 512
+    } catch {
+      // A compaction has removed it meanwhile.
+    }
+  }
+  return bytes
+}
