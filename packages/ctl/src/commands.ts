@@ -6,7 +6,16 @@ import {
   TRACKER_STATUS,
   type GlobalPinInfo,
 } from '@ipfs-cluster/api'
-import { boolean, command, commandNames, group, text, type App, type Command } from '@ipfs-cluster/base/cli'
+import {
+  boolean,
+  command,
+  commandNames,
+  completionCommand,
+  group,
+  text,
+  type App,
+  type Command,
+} from '@ipfs-cluster/base/cli'
 import { addCommand } from './commands/add.ts'
 import { pinCommands } from './commands/pin.ts'
 import { localFlag, readCid } from './commands/shared.ts'
@@ -61,8 +70,6 @@ online, or else some keep an outdated list of peers. Clusters in CRDT mode have 
 const statusNames = Object.keys(TRACKER_STATUS)
   .filter(name => name !== 'undefined')
   .sort()
-  .map(name => `  - ${name}`)
-  .join('\n')
 
 const status = command({
   name: 'status',
@@ -71,8 +78,14 @@ const status = command({
   description: `Asks the peers how far they are with what they shall keep, and for their errors: for the
 CIDs that are given, or for all. With --filter only peers in one of these states are shown:
 
-${statusNames}`,
-  flags: { local: localFlag, filter: text('filter', 'States, comma-separated; without CIDs only') },
+${statusNames.map(name => `  - ${name}`).join('\n')}`,
+  flags: {
+    local: localFlag,
+    filter: text('filter', 'States, comma-separated; without CIDs only', '', {
+      choices: statusNames,
+      list: true,
+    }),
+  },
   async run(session: Session, { values, args }) {
     const { client, print, printAll } = session
     const cids = args.map(arg => readCid('parsing cid', arg))
@@ -141,6 +154,7 @@ const metrics = command({
   name: 'metrics',
   usage: 'Show what peers last told about themselves',
   argsUsage: '<metric name>',
+  argChoices: ['freespace', 'ping', 'pinqueue'],
   description: `Prints the last valid value from each peer, as the peer that is asked has it. Without a name
 it lists the names there are, such as ping and freespace.`,
   async run({ client, print }: Session, { args }) {
@@ -211,6 +225,7 @@ const COMMANDS: readonly Command<Session>[] = [
   health,
   ipfs,
   commands,
+  completionCommand(PROGRAM, () => ({ flags: globalFlags, commands: COMMANDS })),
 ]
 
 export function createApp(io: Io): App<Session, typeof globalFlags> {
@@ -219,8 +234,10 @@ export function createApp(io: Io): App<Session, typeof globalFlags> {
     usage: 'Drives an IPFS Cluster',
     version: CLUSTER_VERSION,
     description: `Talks to the REST API of a cluster peer, by default the one on this machine. Other peers are
-named with --host; of several, the next is asked when one is down. What it prints is for
-people, or for programs with --enc json.
+named with --host; of several, the next is asked when one is down. A host that ends in
+/p2p/<peer ID>, or a /dnsaddr, is asked over libp2p, with the --secret of its private network.
+
+What it prints is for people, or for programs with --enc json.
 
 "${PROGRAM} help <command>" tells more about a command.`,
     flags: globalFlags,

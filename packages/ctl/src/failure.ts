@@ -3,7 +3,7 @@ import { errorCode, errorMessage } from '@ipfs-cluster/base'
 /** ETIME: waiting took too long. */
 const TIMED_OUT = 62
 /** ECANCELED. */
-const CANCELLED = 125
+export const CANCELLED = 125
 
 /** Something failed here, not at the peer: `error <doing>: <message>` on stderr. */
 export class LocalFailure extends Error {

@@ -1,6 +1,6 @@
 /** Everything outside the program that ctl touches, so that it runs in a test as it runs in a terminal. */
 import type { HttpTransport } from '@ipfs-cluster/api/client'
-import type { Clock } from '@ipfs-cluster/base'
+import type { AbortOptions, Clock } from '@ipfs-cluster/base'
 
 export interface Io {
   /** Resolves when there is room for more. */
@@ -9,10 +9,25 @@ export interface Io {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly clock: Clock
   readonly files: Files
+  /** Fires when the user cancels the program. */
+  readonly signal: AbortSignal
+  /** What stderr is shown on, if that is a terminal. */
+  readonly terminal?: Terminal
   /** Follows redirects. */
-  readonly fetch: (url: string) => Promise<Response>
-  /** @param insecureTls do not verify certificates. */
-  readonly transport: (insecureTls: boolean) => HttpTransport
+  readonly fetch: (url: string, options: AbortOptions) => Promise<Response>
+  /** All addresses of a name, of one IP version or both; rejects when there are none. */
+  readonly resolve: (name: string, family: 4 | 6 | undefined) => Promise<readonly string[]>
+  /**
+   * @param insecureTls do not verify certificates.
+   * @param secret for hosts over libp2p: 32 bytes of their private network.
+   */
+  readonly transport: (insecureTls: boolean, secret: Uint8Array | undefined) => HttpTransport
+}
+
+export interface Terminal {
+  write(text: string): Promise<void>
+  /** As wide as it is now. */
+  columns(): number
 }
 
 export type FileKind = 'file' | 'directory' | 'symlink' | 'other'
@@ -23,6 +38,8 @@ export interface Files {
   currentDirectory(): Promise<string>
   /** Of the entry itself, also when it is a symlink. */
   kind(path: string): Promise<FileKind>
+  /** Bytes. */
+  size(file: string): Promise<number>
   names(directory: string): Promise<string[]>
   target(symlink: string): Promise<string>
   read(file: string): AsyncIterable<Uint8Array>

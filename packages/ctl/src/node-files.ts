@@ -14,6 +14,7 @@ export const nodeFiles: Files = {
     if (stats.isDirectory()) return 'directory'
     return stats.isSymbolicLink() ? 'symlink' : 'other'
   },
+  size: async file => (await lstat(file)).size,
   names: directory => readdir(directory),
   target: symlink => readlink(symlink),
   read: file => createReadStream(file, { highWaterMark: READ_SIZE }),

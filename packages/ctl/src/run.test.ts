@@ -1,7 +1,5 @@
 import { newPin, type AddedOutput, type RouteHandlers } from '@ipfs-cluster/api'
-import { createNodeTransport } from '@ipfs-cluster/api/node'
 import { HttpError, serveRoutes } from '@ipfs-cluster/api/test-server'
-import { systemClock, type Clock } from '@ipfs-cluster/base'
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -10,47 +8,8 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import recorded from './fixtures/go-ctl.json' with { type: 'json' }
-import { nodeFiles } from './node-files.ts'
-import { run } from './run.ts'
 import { A, handlers, statusOf, V0, V1 } from './test-peer.ts'
-
-/** Nobody waits in a test: sleeps end at once, deadlines soon. */
-const hurried: Clock = {
-  ...systemClock,
-  sleep: async (_, { signal } = {}) => signal?.throwIfAborted(),
-  timeout: () => AbortSignal.timeout(20),
-}
-
-interface Outcome {
-  readonly code: number
-  readonly stdout: string
-  readonly stderr: string
-}
-
-async function ctl(
-  words: readonly string[],
-  { env = {}, clock = hurried }: { env?: Record<string, string>; clock?: Clock } = {},
-): Promise<Outcome> {
-  let [stdout, stderr] = ['', '']
-  const code = await run(words, {
-    stdout: async text => void (stdout += text),
-    stderr: async text => void (stderr += text),
-    env,
-    clock,
-    fetch,
-    transport: insecureTls => createNodeTransport({ insecureTls }),
-    files: nodeFiles,
-  })
-  return { code, stdout, stderr }
-}
-
-const hostOf = (url: string) => `/ip4/127.0.0.1/tcp/${new URL(url).port}`
-
-/** Runs one command against a peer with these handlers in place of the usual ones. */
-async function against(changes: Partial<RouteHandlers>, line: string): Promise<Outcome> {
-  await using server = await serveRoutes({ ...handlers, ...changes })
-  return await ctl(['--host', hostOf(server.url), ...line.split(' ')])
-}
+import { against, ctl, hostOf } from './test-run.ts'
 
 const home = process.cwd()
 const folder = mkdtempSync(join(tmpdir(), 'ctl-'))
@@ -243,51 +202,6 @@ test('waiting: until done, up to a limit, up to a time', async () => {
   assert.deepEqual(added, { code: 0, stdout: `added ${V1} file a.txt\n`, stderr: '' })
 })
 
-test('credentials: flag, environment, and https unless forced', async () => {
-  await using server = await serveRoutes(handlers)
-  const host = hostOf(server.url)
-  const authorization = () => server.requests.at(-1)?.headers.authorization
-  await ctl(['--host', host, '--basic-auth', 'u:p:q', '--force-http', 'version'])
-  assert.equal(authorization(), `Basic ${Buffer.from('u:p:q').toString('base64')}`)
-  await ctl(['--host', host, '-f', 'version'], { env: { CLUSTER_CREDENTIALS: 'me' } })
-  assert.equal(authorization(), `Basic ${Buffer.from('me:').toString('base64')}`)
-  const secure = await ctl(['--host', host, '--basic-auth', 'u:p', 'version'])
-  assert.equal(secure.code, 1)
-  assert.match(secure.stdout, /Code: 0\n {2}Message: GET https:/)
-  assert.equal(server.requests.length, 2)
-})
-
-test('hosts: the next when one is down, DNS, IPv6, sockets; and what is not yet there', async () => {
-  await using server = await serveRoutes(handlers)
-  const { port } = new URL(server.url)
-  const version = async (host: string) => await ctl(['--host', host, 'version'])
-  assert.equal((await version(`/ip4/127.0.0.1/tcp/1,${hostOf(server.url)}`)).stdout, '1.1.6+git\n')
-  assert.equal((await version(`/dns4/localhost/tcp/${port}`)).stdout, '1.1.6+git\n')
-  assert.match((await version('/ip6/::1/tcp/1')).stdout, /GET http:\/\/\[::1\]:1\/version/)
-  await using socket = await serveRoutes(handlers, join(folder, 's'))
-  assert.equal((await version(`/unix${socket.url.slice('unix:'.length)}`)).stdout, '1.1.6+git\n')
-  const notYet = /not supported yet by this ctl: use an http address/
-  for (const host of [`/ip4/127.0.0.1/tcp/1/p2p/${A}`, '/dnsaddr/example.org']) {
-    const { code, stderr } = await version(host)
-    assert.equal(code, 1)
-    assert.match(stderr, notYet)
-  }
-  const secret = await ctl(['--secret', '00', 'version'])
-  assert.match(secret.stderr, notYet)
-  assert.match((await version('/ip4/127.0.0.1/udp/1')).stderr, /^error creating configs: /)
-})
-
-test('--timeout and --debug', async () => {
-  const never = new Promise<never>(() => undefined)
-  await using server = await serveRoutes({ ...handlers, version: () => never })
-  const late = await ctl(['--host', hostOf(server.url), '--timeout', '1', 'version'])
-  assert.equal(late.code, 1)
-  assert.match(late.stdout, /^An error occurred:\n {2}Code: 0\n/)
-  const debug = await ctl(['--debug', '--host', hostOf(server.url), 'health', 'metrics'])
-  assert.match(debug.stderr, /GET: http:.*\/monitor\/metrics/)
-  assert.match(debug.stderr, /Response body: \["ping","freespace"\]/)
-})
-
 test('graph into a file', async () => {
   const { stdout } = await against({}, 'health graph')
   const written = await against({}, 'health graph --file graph.dot')
@@ -314,7 +228,7 @@ test('help of everything: layout and width', async () => {
   }
   const app = await ctl([])
   for (const words of [['-h'], ['help'], ['h'], ['--help']]) assert.deepEqual(await ctl(words), app)
-  assert.match(app.stdout, /\nCOMMANDS:\n {3}id {7}\S.*\n/)
+  assert.match(app.stdout, /\nCOMMANDS:\n {3}id {10}\S.*\n/)
   assert.match(app.stdout, /\nGLOBAL OPTIONS:\n {3}--host value, -l value {9}\S/)
   const group = await ctl(['pin'])
   for (const words of [

@@ -178,5 +178,7 @@ export const handlers: RouteHandlers = {
   metrics: ({ name }) => [metricOf(name, A, 9_998_000n), metricOf(name, B, 0n)],
   metricNames: () => ['ping', 'freespace'],
   token: () => ({ token: 't' }),
+  ready: () => undefined,
   health: () => undefined,
+  openapi: () => ({}),
 }

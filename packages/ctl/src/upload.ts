@@ -1,7 +1,8 @@
 /** Turns the arguments of `add` into the parts of an upload: local files and folders, and web pages. */
 import type { AddPart } from '@ipfs-cluster/api'
 import { LocalFailure } from './failure.ts'
-import type { Files, Io } from './io.ts'
+import { networkText } from './host-transport.ts'
+import type { FileKind, Files, Io } from './io.ts'
 
 export interface UploadOptions {
   readonly recursive: boolean
@@ -15,25 +16,48 @@ type Entry =
   | { readonly source: 'web'; readonly name: string; readonly url: string }
   | { readonly source: 'files'; readonly name: string; readonly path: string }
 
+export interface Upload {
+  /** Read as they are taken, once. */
+  readonly parts: AsyncIterable<AddPart>
+  /** Bytes of all files; `undefined` when there is a URL among them. */
+  size(): Promise<number | undefined>
+}
+
 /**
- * Checks all arguments; the parts are read as they are taken.
+ * Checks all arguments.
  *
  * @throws LocalFailure when one cannot be added.
  */
 export async function readUpload(
   paths: readonly string[],
   options: UploadOptions,
-  { files, fetch }: Pick<Io, 'files' | 'fetch'>,
-): Promise<AsyncIterable<AddPart>> {
+  io: Pick<Io, 'files' | 'fetch' | 'signal'>,
+): Promise<Upload> {
   const entries: Entry[] = []
-  for (const path of paths) entries.push(await look(path, options, files))
-  return parts(entries, options, files, fetch)
+  for (const path of paths) entries.push(await look(path, options, io.files))
+  return { parts: parts(entries, options, io), size: () => sizeOf(entries, options, io.files) }
+}
+
+async function sizeOf(
+  entries: readonly Entry[],
+  options: UploadOptions,
+  files: Files,
+): Promise<number | undefined> {
+  let size = 0
+  for (const entry of entries) {
+    if (entry.source === 'web') return undefined
+    for await (const { path, kind } of walk(entry.path, entry.name, options, files)) {
+      if (kind === 'file') size += await files.size(path)
+    }
+  }
+  return size
 }
 
 async function look(path: string, options: UploadOptions, files: Files): Promise<Entry> {
   try {
     if (/^https?:/.test(path)) {
-      const url = new URL(path)
+      const url = URL.parse(path)
+      if (url === null) throw new Error(`${path} is not a URL`)
       return { source: 'web', name: baseName(decodeURIComponent(url.pathname)), url: path }
     }
     if (options.noCopy) throw new Error('nocopy option is only valid for URLs')
@@ -51,17 +75,28 @@ async function look(path: string, options: UploadOptions, files: Files): Promise
 async function* parts(
   entries: readonly Entry[],
   options: UploadOptions,
-  files: Files,
-  fetch: Io['fetch'],
+  io: Pick<Io, 'files' | 'fetch' | 'signal'>,
 ): AsyncGenerator<AddPart> {
   try {
     for (const entry of entries) {
-      if (entry.source === 'files') yield* walk(entry.path, entry.name, options, files)
-      else yield { path: entry.name, kind: 'file', content: download(entry.url, fetch), absPath: entry.url }
+      if (entry.source === 'web') {
+        yield { path: entry.name, kind: 'file', content: download(entry.url, io), absPath: entry.url }
+        continue
+      }
+      for await (const found of walk(entry.path, entry.name, options, io.files)) {
+        yield await partOf(found, io.files)
+      }
     }
   } catch (cause) {
     throw cause instanceof LocalFailure ? cause : new LocalFailure('', cause)
   }
+}
+
+interface Found {
+  readonly path: string
+  /** In the upload. */
+  readonly name: string
+  readonly kind: FileKind
 }
 
 /** A folder comes before what is in it, entries in the order of their names. */
@@ -70,22 +105,24 @@ async function* walk(
   name: string,
   options: UploadOptions,
   files: Files,
-): AsyncGenerator<AddPart> {
+): AsyncGenerator<Found> {
   const kind = await files.kind(path)
+  yield { path, name, kind }
+  if (kind !== 'directory') return
+  for (const child of (await files.names(path)).sort()) {
+    if (child.startsWith('.') && !options.hidden) continue
+    yield* walk(`${path === '/' ? '' : path}/${child}`, `${name}/${child}`, options, files)
+  }
+}
+
+async function partOf({ path, name, kind }: Found, files: Files): Promise<AddPart> {
   switch (kind) {
     case 'file':
-      yield { path: name, kind, content: readFile(path, files) }
-      return
+      return { path: name, kind, content: readFile(path, files) }
     case 'symlink':
-      yield { path: name, kind, content: bytesOf(await files.target(path)) }
-      return
+      return { path: name, kind, content: bytesOf(await files.target(path)) }
     case 'directory':
-      yield { path: name, kind, content: bytesOf('') }
-      for (const child of (await files.names(path)).sort()) {
-        if (child.startsWith('.') && !options.hidden) continue
-        yield* walk(`${path === '/' ? '' : path}/${child}`, `${name}/${child}`, options, files)
-      }
-      return
+      return { path: name, kind, content: bytesOf('') }
     case 'other':
       throw new Error(`unrecognized file type for ${path}: neither file, folder nor symlink`)
   }
@@ -103,8 +140,19 @@ async function* bytesOf(text: string): AsyncGenerator<Uint8Array> {
   if (text !== '') yield new TextEncoder().encode(text)
 }
 
-async function* download(url: string, fetch: Io['fetch']): AsyncGenerator<Uint8Array> {
-  const response = await fetch(url)
+async function* download(
+  url: string,
+  { fetch, signal }: Pick<Io, 'fetch' | 'signal'>,
+): AsyncGenerator<Uint8Array> {
+  let response: Response
+  try {
+    response = await fetch(url, { signal })
+  } catch (cause) {
+    if (signal.aborted) throw cause
+    // What fetch throws only says that it failed; its cause says why.
+    const why = networkText(cause instanceof Error ? (cause.cause ?? cause) : cause)
+    throw new LocalFailure('', new Error(`cannot get ${url}: ${why}`, { cause }))
+  }
   if (!response.ok) throw new LocalFailure('', `got non-2XX status code ${response.status}: ${url}`)
   if (response.body !== null) yield* response.body
 }

@@ -15,8 +15,12 @@ export interface Leaf<Context> {
   /** What stands for the arguments in help. */
   readonly argsUsage?: string
   readonly hidden?: boolean
+  /** Not among `commandNames`, where programs expect what the Go program has. */
+  readonly unlisted?: boolean
+  /** Its arguments, as far as they can be known, for completion. */
+  readonly argChoices?: readonly string[]
   readonly flags: Flags
-  readonly run: (context: Context, parsed: Parsed<Flags>) => Promise<void>
+  readonly run: (context: Context, parsed: Parsed<Flags>, output: CliOutput) => Promise<void>
 }
 
 export interface Group<Context> {
@@ -52,7 +56,7 @@ export interface App<Context, F extends Flags> {
 export function command<Context, F extends Flags>(
   spec: Omit<Leaf<Context>, 'kind' | 'flags' | 'run'> & {
     readonly flags?: F
-    readonly run: (context: Context, parsed: Parsed<F>) => Promise<void>
+    readonly run: (context: Context, parsed: Parsed<F>, output: CliOutput) => Promise<void>
   },
 ): Leaf<Context> {
   // `execute` calls `run` with what was parsed for these very flags.
@@ -116,6 +120,7 @@ export function commandNames(program: string, commands: readonly Command<never>[
 function namesBelow(path: string, commands: readonly Command<never>[]): string[] {
   return commands.flatMap(each => {
     const name = `${path} ${each.name}`
+    if (each.kind === 'command' && each.unlisted === true) return []
     return each.kind === 'group' ? [name, ...namesBelow(name, each.commands)] : [name]
   })
 }
@@ -170,7 +175,7 @@ async function descend<Context>(
   )
   if (parsed === null) return usageExitCode
   if (parsed.help) await output.stdout(ownHelp)
-  else await found.run(context, parsed)
+  else await found.run(context, parsed, output)
   return 0
 }
 

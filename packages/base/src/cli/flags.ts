@@ -4,6 +4,9 @@ import { formatDurationNs, parseDurationNs } from '../duration.ts'
 /** The key of `--help` among the values; no flag of a program has it. */
 const HELP = '--help'
 
+/** A number that does not fit. */
+class OutOfRange extends Error {}
+
 /** The command line is wrong; the message is what Go's `flag` package says. */
 export class UsageError extends Error {}
 
@@ -18,6 +21,10 @@ export interface Flag<T> {
   readonly defaultText: string
   /** Stands for the value in help, unless that is `value`. */
   readonly placeholder?: string
+  /** The values there are, for completion; others are for `read` to refuse. */
+  readonly choices?: readonly string[]
+  /** Takes several of the choices, comma-separated. */
+  readonly list?: boolean
   /** Taken from here when the flag is not given. */
   readonly env?: string
   /** @param before the value so far. @throws Error when `text` is not one. */
@@ -41,7 +48,7 @@ export interface Parsed<F extends Flags> {
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
-type Extra = Pick<Flag<string>, 'env' | 'placeholder'>
+type Extra = Pick<Flag<string>, 'env' | 'placeholder' | 'choices' | 'list'>
 
 /** @param names comma-separated, the long one first; the same for the other kinds of flags. */
 export function boolean(names: string, usage: string): Flag<boolean> {
@@ -99,7 +106,8 @@ function parseInteger(value: string): number {
   const found = /^([+-]?)(0[xX][\da-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|0|[1-9]\d*)$/.exec(value)
   const [, sign, digits = ''] = found ?? []
   const number = Number(digits.replace(/^0(?=\d)/, '0o'))
-  if (found === null || !Number.isSafeInteger(number)) throw new Error('parse error')
+  if (found === null) throw new Error('parse error')
+  if (!Number.isSafeInteger(number)) throw new OutOfRange()
   return sign === '-' && number !== 0 ? -number : number
 }
 
@@ -165,7 +173,8 @@ function readValue(flag: Flag<unknown>, name: string, value: string, before: unk
     return flag.read(value, before)
   } catch (cause) {
     const [kind, to] = flag.takesValue ? ['value', 'flag '] : ['boolean value', '']
-    const message = `invalid ${kind} ${JSON.stringify(value)} for ${to}-${name}: parse error`
+    const why = cause instanceof OutOfRange ? 'value out of range' : 'parse error'
+    const message = `invalid ${kind} ${JSON.stringify(value)} for ${to}-${name}: ${why}`
     throw new UsageError(message, { cause })
   }
 }

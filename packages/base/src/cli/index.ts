@@ -16,6 +16,7 @@ export {
   type Group,
   type Leaf,
 } from './command.ts'
+export { completionCommand, completionScript, SHELLS, type Program, type Shell } from './completion.ts'
 export {
   boolean,
   duration,

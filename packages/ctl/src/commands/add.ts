@@ -4,15 +4,19 @@ import {
   TRACKER_STATUS,
   type AddedOutput,
   type AddParams,
+  type AddPart,
 } from '@ipfs-cluster/api'
 import { boolean, command, integer, text, texts, type Values } from '@ipfs-cluster/base/cli'
 import { LocalFailure } from '../failure.ts'
 import { addedListShape, addedQuietShape, addedShape } from '../format.ts'
 import type { Session } from '../session.ts'
+import { createProgress, type Progress } from '../progress.ts'
 import { readUpload } from '../upload.ts'
 import { expiryOf, metadataOf, waitForPin, waitTimeoutFlag } from './shared.ts'
 
 const DEFAULT_HASH = 'sha2-256'
+const FORMATS = ['unixfs', 'car'] as const
+const LAYOUTS = ['balanced', 'trickle'] as const
 
 const flags = {
   recursive: boolean('recursive, r', 'Add folders with all that is in them'),
@@ -30,8 +34,10 @@ const flags = {
   wait: boolean('wait', 'Wait until as many peers as the minimum replication factor are done'),
   waitTimeout: waitTimeoutFlag,
   wrap: boolean('wrap-with-directory, w', 'Put the files into a folder'),
-  format: text('format', 'unixfs (files and folders) or car (one CAR file)', 'unixfs'),
-  layout: text('layout', 'Layout of the DAG: balanced or trickle'),
+  format: text('format', 'unixfs (files and folders) or car (one CAR file)', 'unixfs', {
+    choices: FORMATS,
+  }),
+  layout: text('layout', 'Layout of the DAG: balanced or trickle', '', { choices: LAYOUTS }),
   hidden: boolean('hidden, H', 'With --recursive: also files whose names start with a dot'),
   chunker: text('chunker, s', 'Cut into size-<bytes> or rabin-<min>-<avg>-<max>', 'size-262144'),
   rawLeaves: boolean('raw-leaves', 'Raw blocks as leaves'),
@@ -43,7 +49,7 @@ const flags = {
 export const addCommand = command({
   name: 'add',
   usage: 'Add files and folders to IPFS and pin them',
-  argsUsage: '<path>...',
+  argsUsage: '<path>',
   description: `Takes local files, folders (with -r) and http(s) URLs, whose content is fetched from here.
 Several arguments are put into one folder. CIDs come out as "ipfs add" makes them with the
 same options; --format car imports a CAR file with a single root as it is.
@@ -61,17 +67,55 @@ for the caller; the others then fetch them from it.`,
         'only a single CAR file can be added and wrap-with-directory is not supported',
       )
     }
-    const parts = await readUpload(args, values, session.io)
-    const last = await printOutputs(session, values, session.client.add({ params, parts }))
+    const last = await upload(session, values, params, args)
     if (last?.cid === null || last?.cid === undefined || !values.wait) return
     const limit = await replicationOf(session, last.cid, values.replicationMin)
     await waitForPin(session, last.cid, TRACKER_STATUS.pinned, values.waitTimeout, limit)
   },
 })
 
+/** Adds and prints; on a terminal a line shows how far it is, unless the flags ask for quiet. */
+async function upload(
+  session: Session,
+  values: Values<typeof flags>,
+  params: Partial<AddParams>,
+  paths: readonly string[],
+): Promise<AddedOutput | undefined> {
+  const { io, client, encoding } = session
+  const { parts, size } = await readUpload(paths, values, io)
+  const quiet = values.quiet || values.quieter || encoding === 'json'
+  if (quiet || io.terminal === undefined) {
+    return await printOutputs(session, values, client.add({ params, parts }))
+  }
+  await using progress = createProgress(io.terminal, size(), io.clock)
+  const print: Session['print'] = async (shape, value) => {
+    await progress.hide()
+    await session.print(shape, value)
+  }
+  const outputs = client.add({ params, parts: counted(parts, progress) })
+  return await printOutputs({ ...session, print }, values, outputs)
+}
+
+async function* counted(parts: AsyncIterable<AddPart>, progress: Progress): AsyncGenerator<AddPart> {
+  for await (const part of parts) {
+    const content = part.kind === 'file' ? countedBytes(part.content, progress) : part.content
+    yield { ...part, content }
+  }
+}
+
+async function* countedBytes(
+  content: AsyncIterable<Uint8Array>,
+  progress: Progress,
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of content) {
+    yield chunk
+    progress.add(chunk.length)
+  }
+}
+
+/** What the peer does not know (a format, layout or version) is sent as it is: the peer says what is wrong, and scripts get its code. */
 function paramsOf(values: Values<typeof flags>, paths: number, session: Session): Partial<AddParams> {
   const cidVersion = values.hash === DEFAULT_HASH ? values.cidVersion : 1
-  if (cidVersion !== 0 && cidVersion !== 1) throw new LocalFailure('', `bad CID Version: ${cidVersion}`)
   return {
     pin: {
       ...DEFAULT_PIN_OPTIONS,
@@ -83,25 +127,18 @@ function paramsOf(values: Values<typeof flags>, paths: number, session: Session)
       userAllocations: readablePeers(values.allocations.split(',')),
     },
     noPin: values.noPin,
-    format: choice('format', values.format, ['unixfs', 'car'] as const),
+    format: values.format as AddParams['format'],
     recursive: values.recursive,
     local: values.local,
-    layout: choice('layout', values.layout, ['balanced', 'trickle'] as const),
+    layout: (values.layout || LAYOUTS[0]) as AddParams['layout'],
     chunker: values.chunker,
     rawLeaves: values.rawLeaves || cidVersion > 0 || values.noCopy,
     hidden: values.hidden,
     wrap: values.wrap || paths > 1,
-    cidVersion,
+    cidVersion: cidVersion as AddParams['cidVersion'],
     hashFun: values.hash,
     noCopy: values.noCopy,
   }
-}
-
-/** The first is for an empty text. */
-function choice<T extends string>(name: string, given: string, known: readonly [T, ...T[]]): T {
-  const found = given === '' ? known[0] : known.find(each => each === given)
-  if (found === undefined) throw new LocalFailure('', `${name} parameter is invalid`)
-  return found
 }
 
 /** Prints as the flags ask; returns the last output, which is the root. */

@@ -4,6 +4,9 @@ import { pinShape, submittedPinShape } from '../format.ts'
 import type { Session } from '../session.ts'
 import { allocationsOf, expiryOf, finishPin, metadataOf, readCid, waitFlags } from './shared.ts'
 
+/** Values of `pin ls --filter`. */
+const TYPES = ['all', 'pin', 'meta-pin', 'clusterdag-pin', 'shard-pin']
+
 const add = command({
   name: 'add',
   usage: 'Pin a CID or path',
@@ -20,7 +23,9 @@ when peers are chosen; the factors still hold.`,
     replicationMax: integer('replication-max, rmax', 'Wanted number of copies'),
     allocations: text('allocations, allocs', 'IDs of peers to prefer, comma-separated'),
     name: text('name, n', 'Name of the pin'),
-    mode: text('mode', 'recursive, or direct: only the block itself', 'recursive'),
+    mode: text('mode', 'recursive, or direct: only the block itself', 'recursive', {
+      choices: ['recursive', 'direct'],
+    }),
     expireIn: text('expire-in', 'Unpin by itself after this long, such as 24h'),
     metadata: texts('metadata', 'key=value to keep with the pin; may be given again'),
     ...waitFlags,
@@ -90,7 +95,7 @@ Values of --filter, for listing all:
   - meta-pin (root of sharded content)
   - clusterdag-pin (list of the shards)
   - shard-pin (one shard)`,
-  flags: { filter: text('filter', 'Types of pins, comma-separated', 'all') },
+  flags: { filter: text('filter', 'Types of pins, comma-separated', 'all', { choices: TYPES, list: true }) },
   async run({ client, print, printAll }: Session, { values, args }) {
     const [cid] = args
     if (cid !== undefined && cid !== '') {

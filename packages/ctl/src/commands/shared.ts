@@ -8,7 +8,7 @@ import {
   type Time,
   type TrackerStatus,
 } from '@ipfs-cluster/api'
-import { parseDurationNs } from '@ipfs-cluster/base'
+import { anySignal, formatDurationNs, parseDurationNs } from '@ipfs-cluster/base'
 import { boolean, duration, integer, type Parsed } from '@ipfs-cluster/base/cli'
 import type { CID } from 'multiformats/cid'
 import { LocalFailure, trying } from '../failure.ts'
@@ -72,12 +72,15 @@ export async function waitForPin(
   timeoutNs: bigint,
   limit: number,
 ) {
-  const { clock } = session.io
-  const signal = timeoutNs > CHECK_EVERY_NS ? clock.timeout(Number(timeoutNs / 1_000_000n)) : undefined
+  const { clock, signal } = session.io
+  const deadline = timeoutNs > CHECK_EVERY_NS ? clock.timeout(Number(timeoutNs / 1_000_000n)) : undefined
   try {
-    return await session.client.waitFor({ cid, target, limit }, { signal })
+    return await session.client.waitFor({ cid, target, limit }, { signal: anySignal(signal, deadline) })
   } catch (cause) {
-    throw new LocalFailure('waiting for pin status', cause)
+    const late = `context deadline exceeded: not done within ${formatDurationNs(timeoutNs)}`
+    const told =
+      cause instanceof Error && cause === deadline?.reason ? new DOMException(late, cause.name) : cause
+    throw new LocalFailure('waiting for pin status', told)
   }
 }
 
@@ -98,6 +101,6 @@ export async function finishPin(
     await session.print(shape, pin)
     return
   }
-  if (waited === undefined) await session.io.clock.sleep(SETTLE_MS)
+  if (waited === undefined) await session.io.clock.sleep(SETTLE_MS, session.io)
   await session.print(statusShape, waited ?? (await session.client.status({ cid: pin.cid })))
 }
