@@ -44,9 +44,16 @@ export function makeDirectories(root: Directory, names: readonly string[]): Dire
   return directory
 }
 
-/** @throws AdderError `ADD_BAD_CONTENT` when the name is taken. */
+/**
+ * The same content may come twice. Go takes other content too and keeps the last without a word, so that the first is lost.
+ *
+ * @throws AdderError `ADD_BAD_CONTENT` when the name is taken.
+ */
 export function putFile(directory: Directory, name: string, node: DagNode, path: string): void {
-  if (directory.entries.has(name)) throw badContent(path, `the upload has two entries of the name ${path}`)
+  const existing = directory.entries.get(name)
+  if (existing !== undefined && (isDirectory(existing) || !existing.cid.equals(node.cid))) {
+    throw badContent(path, `the upload has two different entries of the name ${path}`)
+  }
   directory.entries.set(name, node)
 }
 
