@@ -95,9 +95,14 @@ describe('what an add says', () => {
     await assert.rejects(add([file('d/x', '1'), file('d/x/y', '2')]), { code: 'ADD_BAD_CONTENT' })
     await assert.rejects(add([file('d/x', '1'), file('d/x', '2')]), { code: 'ADD_BAD_CONTENT' })
     await assert.rejects(add([directory('d'), file('d', '2')]), { code: 'ADD_BAD_CONTENT' })
-    await add([file('d/x', '1'), file('d/x', '1')])
     await assert.rejects(add([file('x/'.repeat(2000), '2')]), { code: 'ADD_BAD_CONTENT' })
     assert.equal(pins.length, 0)
+  })
+
+  it('takes the same file twice', async () => {
+    const { add, pins } = setUp()
+    await add([file('d/x', '1'), file('d/x', '1')])
+    assert.equal(pins.length, 1)
   })
 })
 
