@@ -1,6 +1,9 @@
 import { isAbortError } from './abort.ts'
 import type { Clock } from './clock.ts'
 
+/** One for all: a guard is made for each request, and an error with its stack is dear. */
+const WATCH_ENDED = new DOMException('watch ended', 'AbortError')
+
 /** Aborts `signal` when `progress` has not been called for the given time. Dispose of it to stop the watch. */
 export interface StallGuard extends Disposable {
   readonly signal: AbortSignal
@@ -33,6 +36,6 @@ export function createStallGuard(clock: Clock, limitMs: number, isWaiting = () =
     progress: () => {
       last = clock.monotonic()
     },
-    [Symbol.dispose]: () => stop.abort(new DOMException('watch ended', 'AbortError')),
+    [Symbol.dispose]: () => stop.abort(WATCH_ENDED),
   }
 }

@@ -36,6 +36,9 @@ export interface KuboPinTimeouts {
   readonly ipfsRequestTimeoutMs: number
 }
 
+/** One for all: making an error with its stack costs more than much of the rest. */
+const PIN_DONE = new DOMException('the pin is done', 'AbortError')
+
 export async function pinWithKubo(
   components: KuboPinComponents,
   timeouts: KuboPinTimeouts,
@@ -69,7 +72,7 @@ export async function pinWithKubo(
     }
     metrics.changed(1)
   } finally {
-    ended.abort(new DOMException('the pin is done', 'AbortError'))
+    ended.abort(PIN_DONE)
     await connecting
   }
 }

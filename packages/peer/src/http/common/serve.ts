@@ -17,6 +17,9 @@ export type HttpHandler = (
 /** What Go says where a client has no address. */
 const UNIX_PEER = '@'
 
+/** One for all: making an error with its stack for every request costs more than much of the rest. */
+const ANSWERED = new DOMException('answered', 'AbortError')
+
 export interface ServeContext {
   readonly handle: HttpHandler
   readonly clock: Clock
@@ -84,7 +87,7 @@ async function serve(
   const at = new Date(clock.now())
   const onClose = () => {
     // Also when all went well: a joined signal that has listeners is kept alive, with all they hold, until it fires.
-    left.abort(new DOMException(response.writableFinished ? 'answered' : 'the client left', 'AbortError'))
+    left.abort(response.writableFinished ? ANSWERED : new DOMException('the client left', 'AbortError'))
     const size = response instanceof CountingResponse ? response.bodyBytes : 0
     requestLog.write(formatRequestLog({ request, status: response.statusCode, size, host, at }))
   }
