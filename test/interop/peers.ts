@@ -13,7 +13,7 @@ export type Kind = 'go' | 'ts'
 /** The Go implementation's `ipfs-cluster-service`, or `undefined`. */
 export const goBinary: string | undefined = process.env['IPFS_CLUSTER_GO_BIN']
 
-const binaries: Readonly<Record<Kind, string>> = {
+export const binaries: Readonly<Record<Kind, string>> = {
   go: goBinary ?? 'IPFS_CLUSTER_GO_BIN is not set',
   ts: process.env['IPFS_CLUSTER_TS_BIN'] ?? bin('ipfs-cluster-service'),
 }
@@ -59,7 +59,8 @@ export interface InteropPeer extends AsyncDisposable {
   readonly pid: number
   /** Everything it wrote since its first start. */
   readonly log: string
-  start(args?: readonly string[]): Promise<void>
+  /** @param readyPath of a request that succeeds once it serves. @default /id */
+  start(args?: readonly string[], readyPath?: string): Promise<void>
   stop(): Promise<ExitResult>
   kill9(): Promise<void>
   /** Runs its binary with other arguments, such as `state export`. */
@@ -117,14 +118,14 @@ export async function preparePeer(options: PeerOptions): Promise<InteropPeer> {
     get log() {
       return earlier + (process === undefined ? '' : process.stdout + process.stderr)
     },
-    async start(args = []) {
+    async start(args = [], readyPath = '/id') {
       if (process !== undefined) earlier += process.stdout + process.stderr
       process = await startProcess(command, [...prefix, 'daemon', ...args], {
         env,
         ready: /READY/,
         readyTimeoutMs: READY_TIMEOUT_MS,
       })
-      await waitFor(() => request('GET', '/id'), { timeoutMs: READY_TIMEOUT_MS, what: `REST of ${name}` })
+      await waitFor(() => request('GET', readyPath), { timeoutMs: READY_TIMEOUT_MS, what: `REST of ${name}` })
     },
     async stop() {
       current().kill('SIGTERM')

@@ -1,11 +1,12 @@
 /** The command table of `ipfs-cluster-service`. */
+import { resolve } from 'node:path'
 import { systemRandom, type Logger } from '@ipfs-cluster/base'
-import { boolean, command, text, type App, type Values } from '@ipfs-cluster/base/cli'
+import { boolean, command, completionCommand, text, type App, type Values } from '@ipfs-cluster/base/cli'
 import { COMPATIBLE_VERSION, VERSION } from '../version.ts'
 import { daemon } from './daemon.ts'
 import { init } from './init.ts'
 import type { CommandIo } from './io.ts'
-import { createTextLogger, parseLogLevels } from './logging.ts'
+import { createTextLogger, DEBUG_LEVELS, logFormat, parseLogLevels, type LogLevels } from './logging.ts'
 import { stateCommands, type StateService } from './state-commands.ts'
 
 const DESCRIPTION = `A cluster peer: it shares a pinset with the other peers of its private network, decides with
@@ -63,12 +64,24 @@ type GlobalFlags = ReturnType<typeof globalFlags>
 /** What a command runs with. */
 interface Service extends StateService {
   readonly io: CommandIo
+  /** The config folder, absolute. */
+  readonly folder: string
+  readonly logger: Logger
   readonly global: Values<GlobalFlags>
 }
 
-function createLogger({ debug, logLevel }: Values<GlobalFlags>, io: CommandIo): Logger {
-  const levels = parseLogLevels(debug ? 'debug' : logLevel)
-  return createTextLogger(line => io.stderr.write(line), levels)
+/** Reads the levels and says what is odd about them, whatever the command. @throws CodedError `BAD_LOG_LEVEL` */
+function readLevels({ debug, logLevel }: Values<GlobalFlags>, io: CommandIo): LogLevels {
+  if (debug) return DEBUG_LEVELS
+  const { levels, notices, warnings } = parseLogLevels(logLevel, io.env)
+  for (const notice of notices) io.stdout.write(`${notice}\n`)
+  const loud = textLogger(DEBUG_LEVELS, io)
+  for (const warning of warnings) loud.warn(warning)
+  return levels
+}
+
+function textLogger(levels: LogLevels, io: CommandIo): Logger {
+  return createTextLogger(line => io.stderr.write(line), levels, 'service', logFormat(io.env))
 }
 
 const initCommand = command({
@@ -89,9 +102,9 @@ const initCommand = command({
     force: boolean('force, f', 'overwrite the configuration without asking'),
     randomPorts: boolean('randomports', 'listen on free random ports instead of the defaults'),
   },
-  async run({ io, global }: Service, { values, args }) {
+  async run({ io, folder, global }: Service, { values, args }) {
     const force = values.force || global.force
-    await init({ ...values, force, folder: global.config, source: args[0] ?? '' }, io, systemRandom)
+    await init({ ...values, force, folder, source: args[0] ?? '' }, io, systemRandom)
   },
 })
 
@@ -104,13 +117,12 @@ const daemonCommand = command({
     bootstrap: text('bootstrap, j', 'join the cluster of these peers (comma-separated multiaddresses)'),
     leave: boolean('leave, x', 'accepted for old scripts; a CRDT peer has nothing to leave'),
     stats: boolean('stats', 'serve Prometheus metrics, whatever observations.metrics.enable_stats says'),
-    tracing: boolean('tracing', 'trace (not in this version)'),
+    tracing: boolean('tracing', 'send traces, whatever observations.tracing.enable_tracing says'),
     noTrust: boolean('no-trust', 'do not trust the bootstrap peers (crdt)'),
   },
-  async run({ io, global }: Service, { values }) {
-    const logger = createLogger(global, io)
+  async run({ io, folder, logger }: Service, { values }) {
     const addresses = values.bootstrap.split(',').filter(address => address !== '')
-    await daemon({ ...values, folder: global.config, bootstrap: addresses }, io, logger)
+    await daemon({ ...values, folder, bootstrap: addresses }, io, logger)
   },
 })
 
@@ -123,20 +135,23 @@ const versionCommand = command({
 })
 
 export function createApp(io: CommandIo): App<Service, GlobalFlags> {
+  const name = 'ipfs-cluster-service'
+  const flags = globalFlags(io.env['HOME'] ?? '.')
+  const own = [initCommand, daemonCommand, stateCommands, versionCommand]
   return {
-    name: 'ipfs-cluster-service',
+    name,
     usage: 'IPFS Cluster peer',
     version: COMPATIBLE_VERSION,
     description: DESCRIPTION,
-    flags: globalFlags(io.env['HOME'] ?? '.'),
-    commands: [initCommand, daemonCommand, stateCommands, versionCommand],
+    flags,
+    commands: [...own, completionCommand(name, () => ({ flags, commands: own }))],
     // As in the Go program, which discards the result.
     usageExitCode: 0,
     unknownCommand: 'help',
-    prepare: ({ values }) => ({
-      io,
-      global: values,
-      state: () => ({ folder: values.config, io, logger: createLogger(values, io) }),
-    }),
+    prepare({ values }) {
+      const folder = resolve(values.config)
+      const logger = textLogger(readLevels(values, io), io)
+      return { io, global: values, folder, logger, state: () => ({ folder, io, logger }) }
+    },
   }
 }

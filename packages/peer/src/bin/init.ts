@@ -1,9 +1,8 @@
 /** `ipfs-cluster-service init` (Go: `cmd/ipfs-cluster-service/main.go`; reference api.md 4.2). */
 import { existsSync } from 'node:fs'
-import { mkdir, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { writeFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
 import { CodedError, errorMessage, type Random } from '@ipfs-cluster/base'
-import { multiaddr } from '@multiformats/multiaddr'
 import {
   initialConfig,
   lockFolder,
@@ -17,8 +16,15 @@ import {
   type IpfsConnectorName,
   type ServiceConfig,
 } from '../config/index.ts'
-import { applyIdentityEnv, createIdentity, IDENTITY_FILE, saveIdentity } from '../identity/index.ts'
+import {
+  applyIdentityEnv,
+  createIdentity,
+  IDENTITY_FILE,
+  saveIdentity,
+  type Identity,
+} from '../identity/index.ts'
 import { CommandError, step, type CommandIo } from './io.ts'
+import { parsePeerAddress, type PeerAddress } from './peer-address.ts'
 import { freePorts } from './ports.ts'
 import { createPrompt, type Prompt } from './prompt.ts'
 
@@ -49,9 +55,12 @@ export async function init(options: InitOptions, io: CommandIo, random: Random):
   )
   const path = servicePath(folder)
   const hasIdentity = existsSync(join(folder, IDENTITY_FILE))
-  await step('creating the config folder', () => mkdir(folder, { recursive: true, mode: 0o700 }))
-  await using _lock = await step('acquiring execution lock', () => lockFolder(folder, io.pid))
-  using prompt = createPrompt(io)
+  await using stack = new AsyncDisposableStack()
+  // A peer can only run where one of them is.
+  if (existsSync(path) || hasIdentity) {
+    stack.use(await step('obtaining execution lock', () => lockFolder(folder, io.pid)))
+  }
+  const prompt = stack.use(createPrompt(io))
   if (existsSync(path) && !options.force) {
     if (!(await prompt.confirm('The configuration file will be overwritten. Continue?'))) return
   }
@@ -59,29 +68,38 @@ export async function init(options: InitOptions, io: CommandIo, random: Random):
     options.source === ''
       ? await newConfig(options, defaults(choice, io, random), peers, io.env, prompt)
       : { ...defaults(choice, io, random), source: options.source }
-  await step('saving the configuration', () => saveServiceConfig(folder, config))
+  const identity = hasIdentity ? undefined : await newIdentity(io.env)
+  await step('saving default configuration', () => saveServiceConfig(folder, config))
   io.stderr.write(`configuration written to ${path}.\n`)
-  if (!hasIdentity) {
-    await step('saving the identity', async () =>
-      saveIdentity(folder, applyIdentityEnv(await createIdentity(), io.env)),
-    )
+  if (identity !== undefined) {
+    await step(`saving ${IDENTITY_FILE}`, () => saveIdentity(folder, identity))
     io.stderr.write(`new identity written to ${join(folder, IDENTITY_FILE)}\n`)
   }
-  if (options.source !== '') return
-  const peerstore = join(
-    folder,
-    config.cluster.peerstore_file === '' ? 'peerstore' : config.cluster.peerstore_file,
-  )
-  await step('saving the peerstore', () =>
-    writeFile(peerstore, peers.map(peer => `${peer.address}\n`).join(''), { mode: 0o644 }),
-  )
-  if (config.cluster.secret === undefined) {
+  if (options.source === '') await writePeerstore(folder, config, peers, io)
+}
+
+async function newIdentity(env: CommandIo['env']): Promise<Identity> {
+  const identity = await step('generating an identity', createIdentity)
+  return await step('applying environment variables to the identity', () => applyIdentityEnv(identity, env))
+}
+
+/** The file is there after every `init`, even when it is empty. */
+async function writePeerstore(
+  folder: string,
+  { cluster }: ServiceConfig,
+  peers: readonly NamedPeer[],
+  io: CommandIo,
+): Promise<void> {
+  const path = resolve(folder, cluster.peerstore_file === '' ? 'peerstore' : cluster.peerstore_file)
+  const lines = peers.filter(peer => peer.isReachable).map(peer => `${peer.address}\n`)
+  await step('saving peers to peerstore', () => writeFile(path, lines.join(''), { mode: 0o644 }))
+  if (cluster.secret === undefined) {
     io.stderr.write('WARNING: the cluster secret is empty: the peer will start on an unprotected network\n')
   }
   io.stderr.write(
     peers.length === 0
-      ? `new empty peerstore written to ${peerstore}.\n`
-      : `peerstore written to ${peerstore} with ${peers.length} entries.\n`,
+      ? `new empty peerstore written to ${path}.\n`
+      : `peerstore written to ${path} with ${peers.length} entries.\n`,
   )
 }
 
@@ -116,21 +134,23 @@ function defaults(choice: Choice, io: CommandIo, random: Random): ServiceConfig 
 async function newConfig(
   options: InitOptions,
   initial: ServiceConfig,
-  peers: readonly { readonly id: string }[],
+  peers: readonly NamedPeer[],
   env: CommandIo['env'],
   prompt: Prompt,
 ): Promise<ServiceConfig> {
   const placed = options.randomPorts ? await withRandomPorts(initial) : initial
-  const overlaid = await step('applying environment variables to configuration', () =>
-    withEnvironment(placed, env),
-  )
+  const overlaid = await step('applying environment variables to configuration', () => {
+    const set = withEnvironment(placed, env)
+    validateServiceConfig(set)
+    return set
+  })
   const secret = options.customSecret
     ? await step('parsing user-provided secret', async () =>
         parseSecret(await prompt.ask('Enter cluster secret (32-byte hex string): ')),
       )
     : overlaid.cluster.secret
   const { crdt, raft } = overlaid.consensus
-  const ids = peers.map(peer => peer.id)
+  const ids = [...new Set(peers.map(peer => peer.id))]
   const config: ServiceConfig = {
     ...overlaid,
     cluster: { ...overlaid.cluster, secret },
@@ -143,12 +163,15 @@ async function newConfig(
   return config
 }
 
-function parsePeer(text: string): { readonly address: string; readonly id: string } {
+interface NamedPeer extends PeerAddress {
+  readonly id: string
+}
+
+function parsePeer(text: string): NamedPeer {
   try {
-    const address = multiaddr(text.trim())
-    const id = address.getComponents().findLast(part => part.name === 'p2p')?.value
+    const { id, ...peer } = parsePeerAddress(text)
     if (id === undefined) throw new Error('it does not end in /p2p/<peer id>')
-    return { address: address.toString(), id }
+    return { ...peer, id }
   } catch (cause) {
     throw new CodedError(`${text}: ${errorMessage(cause)}`, { code: 'BAD_FLAG' }, { cause })
   }

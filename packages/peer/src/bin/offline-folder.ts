@@ -29,6 +29,7 @@ export async function takeFolder(
   const env = { env: io.env, hostname: io.hostname, clock: systemClock }
   const service = await step('loading configurations', () => loadServiceConfig(folder, env))
   check(service)
+  await step('creating datastore', () => checkDatastore(service))
   await using stack = new AsyncDisposableStack()
   const stop = new AbortController()
   stack.use(io.onSignal(name => stop.abort(new Error(`stopped by ${name}`))))
@@ -54,6 +55,19 @@ async function openStore(folder: string, path: string): Promise<Store & AsyncDis
       Promise.reject(locked(join(folder, 'cluster.lock'), error)),
     )
   }
+}
+
+/**
+ * One of Go's datastores must be named although none is used here: a file with none or several is as wrong as it is to a Go peer.
+ *
+ * @throws Error
+ */
+export function checkDatastore({ consensus, datastore }: ServiceConfig): void {
+  const named = Object.entries(datastore).filter(([, section]) => section !== undefined)
+  if (consensus.crdt === undefined || named.length === 1) return
+  throw new Error(
+    'unknown datastore: name exactly one of "pebble", "badger3", "badger" and "leveldb" in the datastore section of service.json',
+  )
 }
 
 const GO_STORES = ['pebble', 'badger3', 'badger', 'leveldb']

@@ -108,3 +108,10 @@ for (const [text, message] of BAD) {
     await assert.rejects(read(text), { code: 'JSON_STREAM', message })
   })
 }
+
+test('keys match without regard to case, as in Go; those of metadata stay as they are', async () => {
+  const [pin] = await read(`{"CID":"${CID}","Name":"a","metadata":{"Key":"v"},"Max_Depth":3}`)
+  assert.equal(pin?.name, 'a')
+  assert.deepEqual(pin?.metadata, { Key: 'v' })
+  assert.equal(pin?.maxDepth, 3)
+})

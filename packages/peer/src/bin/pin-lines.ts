@@ -66,7 +66,7 @@ export async function* readPins(
 
 function readPin({ text, line }: JsonDocument): Pin {
   try {
-    const pin = pinCodec.parse(parseJson(text))
+    const pin = pinCodec.parse(withLowerKeys(parseJson(text)))
     // A character has at most three bytes: short texts need no look.
     if (text.length > MAX_OP_BYTES / 4) checkSize(pin)
     return pin
@@ -74,6 +74,14 @@ function readPin({ text, line }: JsonDocument): Pin {
     const reason = errorMessage(error)
     throw new JsonStreamError(line + linesBefore(text, reason), reason, { cause: error })
   }
+}
+
+/** Go matches keys without regard to case, and the last of several wins. */
+function withLowerKeys(json: unknown): unknown {
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) return json
+  const keys = Object.keys(json)
+  if (keys.every(key => key === key.toLowerCase())) return json
+  return Object.fromEntries(Object.entries(json).map(([key, value]) => [key.toLowerCase(), value]))
 }
 
 /** The parser counts characters from the beginning of the object. */

@@ -4,7 +4,7 @@ import type { CommandIo } from './io.ts'
 export interface Prompt extends Disposable {
   /** The next line of the input, without blanks around it; empty at its end, and when the prompt is disposed of. */
   ask(question: string): Promise<string>
-  /** Anything but yes is no, after `CONFIRM_TRIES` answers that are neither. */
+  /** By the first word of the answer. Anything but yes is no, after `CONFIRM_TRIES` answers that are neither. */
   confirm(question: string): Promise<boolean>
 }
 
@@ -25,7 +25,7 @@ export function createPrompt({ stdin, stdout }: Pick<CommandIo, 'stdin' | 'stdou
     ask,
     async confirm(question) {
       for (let tries = 0; tries < CONFIRM_TRIES; tries++) {
-        const answer = (await ask(`${question} [y/n]: `)).toLowerCase()
+        const [answer = ''] = (await ask(`${question} [y/n]: `)).toLowerCase().split(/\s/)
         if (answer === 'y') return true
         if (answer === 'n' || answer === '') return false
         stdout.write("Please press either 'y' or 'n'\n")

@@ -318,7 +318,7 @@ test('a folder in use is refused by init and daemon', async () => {
   await using _store = await openLevelStore(join(at.folder, STORE_FOLDER))
   const before = at.read('service.json')
   for (const [line, doing] of [
-    ['init --force', 'acquiring'],
+    ['init --force', 'obtaining'],
     ['daemon', 'obtaining'],
   ]) {
     const { code, stderr } = await at.service(line ?? '')
@@ -343,7 +343,7 @@ test('daemon says what it cannot load', async () => {
   rmSync(at.file('identity.json'))
   const nobody = await at.service('daemon')
   assert.equal(nobody.code, 1)
-  assert.match(nobody.stderr, /^error loading the identity: .*identity\.json/)
+  assert.match(nobody.stderr, /^error loading configurations: .*identity\.json/)
 })
 
 test('the version', async () => {

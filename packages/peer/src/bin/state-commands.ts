@@ -12,7 +12,6 @@ import {
 
 /** What a command of this group runs with. */
 export interface StateService {
-  /** Throws when the log level is none. */
   readonly state: () => StateContext
   /** `--force` of the program. */
   readonly global: { readonly force: boolean }
