@@ -40,6 +40,7 @@ function rootOf(header: Uint8Array): CID {
   }
   const { version, roots } = (value ?? {}) as { readonly version?: unknown; readonly roots?: unknown }
   if (version !== 1) throw badCar(`invalid car version: ${String(version)}`)
+  if (Array.isArray(roots) && roots.length === 0) throw badCar('empty car, no roots')
   if (!Array.isArray(roots) || roots.length !== 1) {
     throw badCar('only CAR files with a single root are supported')
   }

@@ -91,6 +91,14 @@ describe('file layouts', () => {
   }
 })
 
+describe('specifications of chunkers', () => {
+  for (const bad of ['-', 'default-1', 'buzhash-1', 'Size-1', 'fancy']) {
+    it(`${bad} is none`, () => {
+      assert.throws(() => createChunker(bad), { message: `unrecognized chunker option: ${bad}` })
+    })
+  }
+})
+
 describe('hashers', () => {
   it('ignore the case of their names', () => {
     assert.equal(hasherNamed('SHA2-256').code, 0x12)

@@ -20,7 +20,8 @@ const MAX_PIECES = 32
 /** @throws AdderError `ADD_UNSUPPORTED` with Go's text for a specification that is none. */
 export function createChunker(specification: string): Chunker {
   const [name, ...parameters] = specification.split('-')
-  switch (name) {
+  // The others take no parameters.
+  switch (name === 'size' || name === 'rabin' ? name : specification) {
     case '':
     case 'default':
       return source => fixedChunks(source, DEFAULT_CHUNK_BYTES)

@@ -155,13 +155,10 @@ function countProgress(content: AsyncIterable<Uint8Array>) {
   let noted: number[] = []
   const counted = async function* () {
     let bytes = 0
-    let last = 0
+    let next = PROGRESS_BYTES
     for await (const piece of content) {
       bytes += piece.length
-      if (bytes - last >= PROGRESS_BYTES) {
-        last = bytes
-        noted.push(bytes)
-      }
+      for (; next <= bytes; next += PROGRESS_BYTES) noted.push(next)
       yield piece
     }
     noted.push(bytes)

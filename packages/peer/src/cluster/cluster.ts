@@ -1,5 +1,13 @@
 import type { GlobalRepoGC, PeerId } from '@ipfs-cluster/api'
-import { createTaskScope, errorMessage, type Clock, type Logger } from '@ipfs-cluster/base'
+import {
+  createTaskScope,
+  errorMessage,
+  noopTracer,
+  traced,
+  type Clock,
+  type Logger,
+  type Tracer,
+} from '@ipfs-cluster/base'
 import { createAdder } from '../adder/index.ts'
 import type { Consensus } from '../consensus/index.ts'
 import type { Informers } from '../informer/index.ts'
@@ -23,6 +31,8 @@ export interface ClusterComponents {
   readonly tracker: PinTracker
   readonly ipfs: IpfsConnector
   readonly informers: Informers
+  /** @default noopTracer */
+  readonly tracer?: Tracer
   readonly clock: Clock
   readonly logger: Logger
 }
@@ -32,6 +42,7 @@ export interface ClusterComponents {
  */
 export function createCluster(components: ClusterComponents, config: ClusterConfig): Cluster {
   const { network, consensus, monitor, tracker, ipfs, informers, clock, logger } = components
+  const { tracer = noopTracer } = components
   const self = network.peerId
   const scope = createTaskScope(logger)
   const pinger = createPinger({ self, ipfs, clock, monitor }, config)
@@ -47,7 +58,7 @@ export function createCluster(components: ClusterComponents, config: ClusterConf
     scope.run('publish informer metrics', signal => informers.publishNow({ signal }))
   }
 
-  const pinning = createPinning({ consensus, monitor, ipfs, clock, onPin }, config)
+  const pinning = createPinning({ self, consensus, monitor, ipfs, clock, onPin }, config)
   const queries = createStatusQueries({ network, consensus, monitor, tracker, clock }, config)
   const members = createMembers(
     {
@@ -66,7 +77,7 @@ export function createCluster(components: ClusterComponents, config: ClusterConf
     self,
     clock,
     logger: logger.child('adder'),
-    allocate: pin => pinning.blockAllocate(pin),
+    allocate: pin => traced(tracer, 'cluster/BlockAllocate', {}, () => pinning.blockAllocate(pin)),
     pin: async (pin, options) => void (await pinning.pinObject(pin, options)),
     async putBlocks(peer, blocks, options) {
       if (peer === self) return await ipfs.blockStream(blocks, options)

@@ -97,7 +97,10 @@ function setUp(pins: readonly Pin[], hooks: Hooks = {}) {
     },
   } as unknown as LoopComponents['monitor']
   const ipfs = {} as LoopComponents['ipfs']
-  const pinning = createPinning({ consensus, monitor, ipfs, clock, onPin: () => undefined }, CONFIG)
+  const pinning = createPinning(
+    { self: SELF, consensus, monitor, ipfs, clock, onPin: () => undefined },
+    CONFIG,
+  )
   const lines: string[] = []
   const logger = { ...silentLogger, info: (_fields: unknown, line?: string) => void lines.push(line ?? '') }
   const scope = createTaskScope(silentLogger)

@@ -55,6 +55,7 @@ export interface Members {
   /** Connects our IPFS daemon with those of these members. */
   connectSwarms(peers: readonly PeerId[], options?: AbortOptions): Promise<void>
   repoGC(options?: AbortOptions): Promise<GlobalRepoGC>
+  /** @throws when the daemon does nothing; what fails later is told in `error`, with what was removed before. */
   repoGCLocal(options?: AbortOptions): Promise<RepoGC>
   connectGraph(options?: AbortOptions): Promise<ConnectGraph>
 }
@@ -107,6 +108,7 @@ export function createMembers(components: MembersComponents, config: ClusterConf
       return { ...answer, error: '' }
     } catch (error) {
       options.signal?.throwIfAborted()
+      if (keys.length === 0) throw error
       return { ...answer, error: errorMessage(error) }
     }
   }
@@ -171,20 +173,23 @@ export function createMembers(components: MembersComponents, config: ClusterConf
       )
     },
     async repoGC(options = {}) {
-      const peerMap: Record<PeerId, RepoGC> = { [self]: await repoGCLocal(options) }
-      for (const peer of others()) {
+      const peerMap: Record<PeerId, RepoGC> = {}
+      for (const peer of [self, ...others()]) {
         try {
-          peerMap[peer] = await network.rpc.call(
-            peer,
-            RPC.Cluster.RepoGCLocal,
-            {},
-            deadline(options, REPO_GC_DEADLINE_MS),
-          )
+          peerMap[peer] =
+            peer === self
+              ? await repoGCLocal(options)
+              : await network.rpc.call(
+                  peer,
+                  RPC.Cluster.RepoGCLocal,
+                  {},
+                  deadline(options, REPO_GC_DEADLINE_MS),
+                )
         } catch (error) {
           options.signal?.throwIfAborted()
           if (errorCode(error) === 'RPC_UNAUTHORIZED') continue
-          const { peerName } = describePeer(monitor, peer)
-          peerMap[peer] = { peer, peername: peerName, keys: [], error: errorMessage(error) }
+          const peername = peer === self ? config.peername : describePeer(monitor, peer).peerName
+          peerMap[peer] = { peer, peername, keys: [], error: errorMessage(error) }
         }
       }
       return { peerMap }
@@ -238,10 +243,12 @@ async function connectGraph(components: MembersComponents, options: AbortOptions
       const { peerName, ipfs: ipfsId } = describePeer(monitor, peer)
       idToPeername[peer] = peerName
       if (ipfsId === '') return
-      clusterToIpfs[peer] = ipfsId
-      ipfsLinks[ipfsId] = isSelf
+      const links = isSelf
         ? await ipfs.swarmPeers(options)
         : await network.rpc.call(peer, RPC.IPFSConnector.SwarmPeers, {}, options)
+      // A peer whose daemon does not answer is named without it: its ping may have told of the daemon before that.
+      clusterToIpfs[peer] = ipfsId
+      ipfsLinks[ipfsId] = links
     } catch (error) {
       options.signal?.throwIfAborted()
       components.logger.debug({ peer, error: errorMessage(error) }, 'a peer gave no view of its links')

@@ -12,6 +12,7 @@ import { preparePin, updatedPin } from './prepare.ts'
 import type { ClusterConfig } from './types.ts'
 
 export interface PinningComponents {
+  readonly self: PeerId
   readonly consensus: Consensus
   readonly monitor: Pick<PeerMonitor, 'latest'>
   readonly ipfs: Pick<IpfsConnector, 'resolve' | 'blockGet'>
@@ -33,7 +34,7 @@ export interface Pinning {
 }
 
 export function createPinning(components: PinningComponents, config: ClusterConfig): Pinning {
-  const { consensus, monitor, ipfs, clock, onPin } = components
+  const { self, consensus, monitor, ipfs, clock, onPin } = components
   const { state } = consensus
 
   const checkWritable = () => {
@@ -144,7 +145,10 @@ export function createPinning(components: PinningComponents, config: ClusterConf
       checkWritable()
       const existing = await state.get(pin.cid)
       const prepared = preparePin(pin, undefined, config, clock.nowNs())
-      if (isPinEverywhere(prepared)) return monitor.latest('ping').map(metric => metric.peer)
+      if (isPinEverywhere(prepared)) {
+        // Our own ping may be still to come, just after the start.
+        return [...new Set([...monitor.latest('ping').map(metric => metric.peer), self])]
+      }
       return allocationsFor(prepared, existing, [])
     },
     async reallocate(cid, gone, options) {

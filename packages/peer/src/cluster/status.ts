@@ -133,7 +133,7 @@ export function createStatusQueries(components: StatusComponents, config: Cluste
       const pin = await consensus.state.get(cid)
       const global = globalPinInfo([info])
       return pin === undefined
-        ? { ...global, allocations: null, created: null }
+        ? { ...global, allocations: null, origins: null, created: null }
         : { ...globalOfPin(pin), peerMap: global.peerMap }
     },
     statusAll: (filter, options = {}) => askAll(openStatusAll(filter), options),
