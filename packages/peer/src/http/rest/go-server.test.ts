@@ -131,6 +131,16 @@ test('AddFile: streamed, and as one list; the last is the root; the backend may 
   await fails('POST', '/add?stream-channels=false&replication=2', 500, 'replMin too high', tree())
 })
 
+test('AddFile: an upload that turns out to be cut is 500 in one list, where the request itself was in order', async () => {
+  const response = await fetch(`${url}/add?stream-channels=false`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'multipart/form-data; boundary=b' },
+    body: '--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\nabc',
+  })
+  assert.equal(response.status, 500)
+  assert.match(await response.text(), /^\{"code":500,"message":"error reading request: .*unexpected end/i)
+})
+
 test('AddFile: sharding is refused, by name', async () => {
   await fails(
     'POST',
