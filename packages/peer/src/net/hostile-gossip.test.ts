@@ -162,6 +162,8 @@ describe('a member that attacks pubsub', () => {
       readFrames(gossip, frame => void answers.push(frame)),
     )
     const asking = await openGossip(await dialVictim(asker, victim))
+    // The victim has opened its own stream, without which it cannot answer: it has said what it subscribes to.
+    await until(() => answers.length > 0)
     const messageIDs = large.map(({ from = assert.fail(), seqno = assert.fail() }) =>
       concatBytes([from.subarray(0, 16), seqno]),
     )

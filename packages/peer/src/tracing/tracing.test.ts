@@ -152,15 +152,22 @@ test('a pin, and what becomes of it', async () => {
 })
 
 test('a status asks the other peers, in the same trace', async () => {
+  const rpc = 'rpc/PinTracker.Status'
   const { cid } = rawBlock('a status')
   const pinned = () => kubos.every(kubo => kubo.pins.has(cid.toString()))
   await fetch(`${peers[1]?.restUrls[0]}/pins/${cid}`, { method: 'POST' })
   await waitFor(pinned, { what: 'the pin everywhere' })
   // Calls of a peer that was never called may come before identify has told of its kind.
-  const { root, spans } = await traceOf(`/pins/${cid}`, {}, all => all.length >= 2 + COUNT + (COUNT - 1))
+  const { root, spans } = await traceOf(
+    `/pins/${cid}`,
+    {},
+    all =>
+      named(all, rpc, KIND.server).length === COUNT - 1 &&
+      named(all, rpc, KIND.client).length === COUNT - 1 &&
+      named(all, 'cluster/Status', KIND.internal).length === 1,
+  )
   const [status] = named(spans, 'cluster/Status', KIND.internal)
   assert.equal(status?.parentSpanId, root.spanId)
-  const rpc = 'rpc/PinTracker.Status'
   assert.equal(named(spans, rpc, KIND.internal).length, 1, 'ourselves')
   const clients = named(spans, rpc, KIND.client)
   const servers = named(spans, rpc, KIND.server)
