@@ -151,11 +151,6 @@ const PINS: readonly Verdict[] = [
     },
   },
   {
-    reason:
-      'NOT BUILT: bytes by protocol; `null` says that nobody counts them (api.md 1.3), and ctl prints nothing',
-    request: /\/health\/bandwidth/,
-  },
-  {
     reason: 'the same instant: Go repeats the offset of the request in this answer, and stores UTC as ours',
     request: /expire-at=.*%2B02:00/,
   },

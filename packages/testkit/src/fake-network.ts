@@ -101,6 +101,7 @@ function createNetwork(world: World, me: FakeMember): Network {
     peerId: me.id,
     addresses: () => [me.address],
     addressesOf: peer => Promise.resolve([find(peer)?.address ?? known.get(peer) ?? []].flat()),
+    bandwidth: () => ({}),
     connectedPeers: () => neighbours(me).map(({ id }) => id),
     async connect(address, { signal } = {}) {
       signal?.throwIfAborted()

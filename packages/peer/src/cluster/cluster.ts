@@ -128,7 +128,7 @@ export function createCluster(components: ClusterComponents, config: ClusterConf
     metrics: name => monitor.latest(name),
     metricNames: () => monitor.names(),
     alerts: () => monitor.alerts(),
-    bandwidthByProtocol: () => null,
+    bandwidthByProtocol: () => network.bandwidth(),
     [Symbol.asyncDispose]: () => scope[Symbol.asyncDispose](),
   }
 }

@@ -13,6 +13,7 @@ import type { Identity } from '../identity/index.ts'
 import { VERSION } from '../version.ts'
 import { announceFilter, parseAddress } from './addresses.ts'
 import { announceWithoutProof, type AddressManager } from './announce.ts'
+import { BandwidthCounter, countedMuxer } from './bandwidth.ts'
 import { connectionLimits, createConnectionGuard } from './connection-limits.ts'
 import { hostServices } from './host-services.ts'
 import { libp2pLogger } from './libp2p-logger.ts'
@@ -42,6 +43,7 @@ export interface Host extends AsyncDisposable {
   readonly libp2p: Libp2p
   readonly pubsub: GossipSub
   readonly transports: Internals['transportManager']
+  readonly bandwidth: BandwidthCounter
   /** Inbound connections in the handshake. */
   pendingConnections(): number
 }
@@ -74,6 +76,7 @@ export async function createHost(components: HostComponents, config: NetworkConf
   const refusals = refusalsOf(meter, 'connection')
   const limits = connectionLimits(config)
   const failures = new ListenFailures()
+  const bandwidth = new BandwidthCounter(clock)
   const mayAnnounce = announceFilter(config.noAnnounce)
   const protector = connectionProtector(config.secret, logger)
   const guard = createConnectionGuard(limits, refusals)
@@ -92,7 +95,7 @@ export async function createHost(components: HostComponents, config: NetworkConf
     transportManager: { faultTolerance: FaultTolerance.NO_FATAL },
     // Offered in Go's order of preference.
     connectionEncrypters: [noise(), tls()],
-    streamMuxers: [limitMuxer(yamux(muxerOptions), refusals)],
+    streamMuxers: [countedMuxer(limitMuxer(yamux(muxerOptions), refusals), bandwidth)],
     ...(protector === undefined ? {} : { connectionProtector: protector }),
     connectionGater: guard.gater,
     connectionManager: connectionManagerOptions(config, limits.handshakeTimeoutMs),
@@ -124,6 +127,7 @@ export async function createHost(components: HostComponents, config: NetworkConf
     libp2p,
     pubsub,
     transports: internals.transportManager,
+    bandwidth,
     pendingConnections: () => guard.pending(),
     [Symbol.asyncDispose]: dispose,
   }

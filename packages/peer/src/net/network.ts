@@ -117,6 +117,7 @@ export async function createNetwork(components: NetworkComponents, config: Netwo
     peerId: libp2p.peerId.toString(),
     addresses: () => libp2p.getMultiaddrs().map(address => address.toString()),
     addressesOf: async peer => (await storedAddresses(libp2p, peer)).map(address => withPeer(address, peer)),
+    bandwidth: () => host.bandwidth.totals(),
     connectedPeers: () => libp2p.getPeers().map(peer => peer.toString()),
     connect: (address, options) => dialer.dialAddress(address, options),
     importPeers: (addresses, options) => importer.importPeers(addresses, options),

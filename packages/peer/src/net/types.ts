@@ -1,4 +1,4 @@
-import type { Multiaddr, PeerId } from '@ipfs-cluster/api'
+import type { Bandwidth, Multiaddr, PeerId } from '@ipfs-cluster/api'
 import type { AbortOptions } from '@ipfs-cluster/base'
 import type { Bitswap, BitswapBlocks } from '@ipfs-cluster/bitswap'
 import type { RpcClient, RpcHandler } from '@ipfs-cluster/gorpc'
@@ -76,6 +76,8 @@ export interface Network extends AsyncDisposable {
   /** Known addresses of another peer, with /p2p. */
   addressesOf(peer: PeerId): Promise<readonly Multiaddr[]>
   connectedPeers(): readonly PeerId[]
+  /** Bytes on streams since the start, by protocol. */
+  bandwidth(): Readonly<Record<string, Bandwidth>>
   /**
    * Dials a multiaddr with /p2p; resolves with the peer reached.
    *
