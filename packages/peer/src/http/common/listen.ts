@@ -1,8 +1,8 @@
 /** Opening and closing a listening server. */
-import { rm } from 'node:fs/promises'
+import { rm, stat } from 'node:fs/promises'
 import type { Server } from 'node:http'
 import type { Server as TlsServer } from 'node:https'
-import type { Socket } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import type { Multiaddr } from '@ipfs-cluster/api'
 import { errorCode, errorMessage, type Clock } from '@ipfs-cluster/base'
 import { multiaddr } from '@multiformats/multiaddr'
@@ -29,6 +29,7 @@ export async function listen(
   },
 ): Promise<{ readonly url: string; close(): Promise<void> }> {
   const target = listenTarget(address, key)
+  if ('path' in target) await removeAbandoned(target.path)
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   server.once('error', reject)
   server.listen(target, resolve)
@@ -58,8 +59,20 @@ export async function listen(
 function reasonOf(cause: unknown, target: ReturnType<typeof listenTarget>): string {
   if (errorCode(cause) !== 'EADDRINUSE') return `${errorMessage(cause)}; check`
   return 'path' in target
-    ? 'the file exists; stop the program that has it, remove the file if none has, or change'
+    ? 'the file exists; stop the program that has it, remove the file if it is no socket, or change'
     : 'the port is in use; stop the program that has it, or change'
+}
+
+/** A program that was killed leaves its socket's file behind, which would keep it from starting again. */
+async function removeAbandoned(path: string): Promise<void> {
+  const info = await stat(path).catch(() => undefined)
+  if (info?.isSocket() !== true) return
+  const { promise, resolve } = Promise.withResolvers<boolean>()
+  const socket = connect(path, () => resolve(false))
+  socket.once('error', error => resolve(errorCode(error) === 'ECONNREFUSED'))
+  const isAbandoned = await promise
+  socket.destroy()
+  if (isAbandoned) await rm(path, { force: true })
 }
 
 function urlOf(server: Server | TlsServer, scheme: string): string {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
-import { readFileSync } from 'node:fs'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { spawnSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { request } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -238,6 +239,22 @@ test('several listeners serve, sockets of the file system among them, and none a
     code: 'HTTP_NO_ENDPOINTS',
     message: /^neither the libp2p nor the HTTP endpoints are enabled/,
   })
+  await rm(folder, { recursive: true })
+})
+
+test('a socket that a killed program left behind does not keep a peer from starting', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'rest-'))
+  const path = join(folder, 'api.sock')
+  const program = `require('node:net').createServer().listen(process.argv[1], () => process.kill(process.pid, 'SIGKILL'))`
+  assert.equal(spawnSync(process.execPath, ['-e', program, path]).signal, 'SIGKILL')
+  assert.ok(existsSync(path))
+  {
+    await using _api = await startTestApi(VERSION, { listen: [`/unix${path}`] })
+    assert.equal((await rawRequest({ path }, head('GET', '/version'))).status, 200)
+  }
+  await writeFile(path, 'no socket')
+  await assert.rejects(startTestApi(VERSION, { listen: [`/unix${path}`] }), { code: 'HTTP_LISTEN_FAILED' })
+  assert.equal(await readFile(path, 'utf8'), 'no socket')
   await rm(folder, { recursive: true })
 })
 
