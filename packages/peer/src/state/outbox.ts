@@ -1,12 +1,19 @@
 import { prefixRange, raceSignal, type AbortOptions, type Store, type StoreOp } from '@ipfs-cluster/base'
 import type { CrdtChange } from '@ipfs-cluster/crdt'
-import { OUTBOX_PREFIX, outboxRow, sequenceOf } from './layout.ts'
+import { decodeOutboxCids, encodeOutboxCids, OUTBOX_PREFIX, outboxRow, sequenceOf } from './layout.ts'
 import { projectChanges } from './projection.ts'
 
+/** Some of the changes that one batch brought. */
+export interface OutboxRow {
+  readonly key: Uint8Array
+  /** Binary CIDs of the changed pins. */
+  readonly cids: readonly Uint8Array[]
+}
+
 /**
- * The changes not yet acknowledged, in the order of their sequence. Rows are appended in the CRDT's batches (`project`), read in order and deleted
- * by whoever has dealt with them. A row's number is never given twice while it is in use, so deleting the rows that were read
- * cannot delete a change that came later.
+ * The changes not yet acknowledged, in the order of their sequence. Rows are appended in the CRDT's batches (`project`), read in order and
+ * acknowledged by whoever has dealt with them. A row's number is never given twice while it is in use, so acknowledging the rows that were read
+ * cannot take a change with it that came later.
  */
 export interface PinOutbox {
   /** For the CRDT's projection. */
@@ -20,7 +27,13 @@ export interface PinOutbox {
   /** About how many changes are not yet acknowledged: as of the last look, and what came since. */
   readonly pending: number
   /** Rows from the oldest on. */
-  rows(options?: AbortOptions): AsyncIterable<readonly [row: Uint8Array, cid: Uint8Array]>
+  rows(options?: AbortOptions): AsyncIterable<OutboxRow>
+}
+
+/** What takes the first `count` changes out of a row. */
+export function acknowledge({ key, cids }: OutboxRow, count: number): StoreOp {
+  if (count >= cids.length) return { type: 'del', key }
+  return { type: 'put', key, value: encodeOutboxCids(cids.slice(count)) }
 }
 
 export async function openPinOutbox(store: Store): Promise<PinOutbox> {
@@ -33,10 +46,10 @@ export async function openPinOutbox(store: Store): Promise<PinOutbox> {
   // Rows are deleted in about the order of their numbers: below the oldest one found last time there is nothing but the
   // engine's marks of deleted rows, which would slow down every scan.
   let oldest = outboxRow(0)
-  /** Number of the oldest row there may be. */
+  /** Number of the oldest change there may be. */
   let oldestSequence = sequence + 1
-  for await (const row of store.keys({ ...prefixRange(OUTBOX_PREFIX), limit: 1 })) {
-    oldestSequence = sequenceOf(row)
+  for await (const [key, value] of store.entries({ ...prefixRange(OUTBOX_PREFIX), limit: 1 })) {
+    oldestSequence = firstSequence(key, decodeOutboxCids(value).length)
   }
   return {
     get version() {
@@ -45,7 +58,7 @@ export async function openPinOutbox(store: Store): Promise<PinOutbox> {
     get pending() {
       return Math.max(0, sequence - oldestSequence + 1)
     },
-    project: changes => projectChanges(changes, () => ++sequence),
+    project: changes => projectChanges(changes, count => (sequence += count)),
     written() {
       version++
       wake.resolve()
@@ -57,15 +70,21 @@ export async function openPinOutbox(store: Store): Promise<PinOutbox> {
     async *rows(options) {
       let first = true
       const newest = sequence
-      for await (const [row, cid] of store.entries({ ...prefixRange(OUTBOX_PREFIX), gte: oldest }, options)) {
+      const range = { ...prefixRange(OUTBOX_PREFIX), gte: oldest }
+      for await (const [key, value] of store.entries(range, options)) {
+        const cids = decodeOutboxCids(value)
         if (first) {
-          oldest = row.slice()
-          oldestSequence = sequenceOf(row)
+          oldest = key.slice()
+          oldestSequence = firstSequence(key, cids.length)
         }
         first = false
-        yield [row, cid]
+        yield { key, cids }
       }
       if (first) oldestSequence = newest + 1
     },
   }
+}
+
+function firstSequence(key: Uint8Array, count: number): number {
+  return sequenceOf(key) - count + 1
 }

@@ -11,7 +11,7 @@ import {
 import type { Crdt } from '@ipfs-cluster/crdt'
 import type { CID } from 'multiformats/cid'
 import { cidBytesOf, EXPIRY_PREFIX, expiryRow } from './layout.ts'
-import type { PinOutbox } from './outbox.ts'
+import { acknowledge, type PinOutbox } from './outbox.ts'
 import { cidOfPinKey, pinKey } from './pin-key.ts'
 import { expirySeconds } from './projection.ts'
 import type { PinChange, PinChangeBatch, PinChanges, PinState } from './types.ts'
@@ -35,8 +35,8 @@ export interface PinStateRoom {
 /** Pins read from the expiry index at a time. */
 const EXPIRY_CHUNK = 256
 
-/** Outbox rows looked at for one batch, as a multiple of the changes asked for: many may be of the same pin. */
-const ROWS_PER_CHANGE = 8
+/** Entries of the outbox looked at for one batch, as a multiple of the changes asked for: many may be of the same pin. */
+const ENTRIES_PER_CHANGE = 8
 
 /**
  * Entries that cannot be read as a pin are left out, counted and logged at debug level (they came from the network); the CID is that of the key,
@@ -164,14 +164,19 @@ async function readOutbox(
 ): Promise<{ readonly cids: readonly CID[]; readonly ack: readonly StoreOp[] }> {
   const cids = new Map<string, CID>()
   const ack: StoreOp[] = []
-  for await (const [row, bytes] of outbox.rows(options)) {
-    const id = toHex(bytes)
-    if (!cids.has(id)) {
+  let looked = 0
+  for await (const row of outbox.rows(options)) {
+    let taken = 0
+    for (; taken < row.cids.length; taken++) {
+      const bytes = row.cids[taken] as Uint8Array
+      const id = toHex(bytes)
+      if (cids.has(id)) continue
       if (cids.size >= limit) break
       cids.set(id, cidOfBytes(bytes))
     }
-    ack.push({ type: 'del', key: row })
-    if (ack.length >= limit * ROWS_PER_CHANGE) break
+    if (taken > 0) ack.push(acknowledge(row, taken))
+    looked += taken
+    if (taken < row.cids.length || looked >= limit * ENTRIES_PER_CHANGE) break
   }
   return { cids: [...cids.values()], ack }
 }
