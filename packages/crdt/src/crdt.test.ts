@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { utf8, utf8Text, type StoreOp } from '@ipfs-cluster/base'
+import { prefixRange, utf8, utf8Text, type StoreOp } from '@ipfs-cluster/base'
 import { CID } from 'multiformats/cid'
 import { decodeBroadcast, encodeBroadcast } from './delta.ts'
 import { CrdtError } from './errors.ts'
+import { PREFIX } from './layout.ts'
 import { MAX_FRONTIER_IN_MEMORY } from './limits.ts'
 import { createNode, decodeNode, linkOf } from './node.ts'
 import { nodeOf, settle, TestNetwork, until } from './test-support.ts'
@@ -383,6 +384,24 @@ test('with batching a commit is acknowledged when it is durable, visible at once
   await a.crdt.commit([put('/end', 'v')])
   await a.crdt[Symbol.asyncDispose]()
   assert.equal(a.crdt.stats().heads[0]?.height, 4)
+})
+
+test('with batching many at once become a node together with what is queued, or nothing of it happens', async () => {
+  const network = new TestNetwork()
+  const a = await network.add({ batching: { maxOps: 10, maxAgeMs: 5_000 } })
+  const many = (value: string) => Array.from({ length: 10 }, (_, i) => put(`/${i}`, value))
+  await a.crdt.commit([put('/queued', '1'), put('/3', 'old')])
+  a.store.failNext()
+  await assert.rejects(a.crdt.commit(many('lost')))
+  assert.deepEqual(await content(a.crdt), { '/3': 'old', '/queued': '1' })
+  await a.crdt.commit(many('new'))
+  assert.equal(a.crdt.stats().opsQueued, 0)
+  assert.equal(a.crdt.stats().heads[0]?.height, 1)
+  assert.equal(text(await a.crdt.get('/3')), 'new')
+  assert.equal(text(await a.crdt.get('/queued')), '1')
+  const rows = await Array.fromAsync(a.store.keys(prefixRange(PREFIX.wal)))
+  assert.equal(rows.length, 0, 'nothing is left in the write-ahead table')
+  await network.close()
 })
 
 test('with batching a failed write keeps the operations for the next attempt', async () => {

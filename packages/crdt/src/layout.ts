@@ -10,7 +10,7 @@
  * | `n` + digest | the node is merged: height varint, size varint |
  * | `h` + digest | the node is a head: height varint |
  * | `f` + digest | a merged node links to this one, which is not merged: `0` wanted, `1` refused as invalid |
- * | `w` + sequence (8 bytes, big-endian) | an acknowledged operation that is in no delta yet (`wal.ts`) |
+ * | `w` + sequence (8 bytes, big-endian) | acknowledged operations that are in no delta yet (`wal.ts`); the sequence is that of the first |
  *
  * A digest is the 32 bytes of the node's sha2-256. Invariant, kept by writing all effects of a node in one batch: every link of a merged
  * node is merged itself or has an `f` row.

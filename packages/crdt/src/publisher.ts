@@ -1,10 +1,16 @@
-import { type AbortOptions, type Clock, errorMessage, type Logger, type TaskScope } from '@ipfs-cluster/base'
+import {
+  type AbortOptions,
+  type Clock,
+  errorMessage,
+  type Logger,
+  type StoreOp,
+  type TaskScope,
+} from '@ipfs-cluster/base'
 import type { CID } from 'multiformats/cid'
 import { foldOps, isRemoved, planDeltas } from './commit-plan.ts'
 import { cleanKey } from './delta.ts'
 import { CrdtError } from './errors.ts'
 import { nextHeight } from './heads.ts'
-import { walRow } from './layout.ts'
 import type { Ledger } from './ledger.ts'
 import { MAX_OP_BYTES, MAX_QUEUED_OPS, MIN_RETRY_MS } from './limits.ts'
 import { createNode, type CrdtNode, type NodeLink } from './node.ts'
@@ -115,6 +121,7 @@ export class Publisher {
       const start = clock.monotonic()
       try {
         if (this.#config.batching === undefined) await this.#publish(ops)
+        else if (this.#isFull(ops)) await this.#publishWithQueued(ops)
         else await this.#append(ops)
         onCommit(clock.monotonic() - start, ops.length)
         for (const request of group) request.resolve()
@@ -137,9 +144,8 @@ export class Publisher {
     return this.#requests.splice(0, count)
   }
 
-  async #publish(ops: readonly CrdtOp[], walRows: readonly number[] = []): Promise<void> {
+  async #publish(ops: readonly CrdtOp[], extra: readonly StoreOp[] = []): Promise<void> {
     const { ledger, announce } = this.#components
-    const extra = walRows.map(sequence => ({ type: 'del', key: walRow(sequence) }) as const)
     const effects = foldOps(ops)
     const head = await ledger.exclusive(async () => {
       const rows = await ledger.rows([...effects.keys()])
@@ -169,11 +175,22 @@ export class Publisher {
 
   async #append(ops: readonly CrdtOp[]): Promise<void> {
     const { ledger, wal } = this.#components
-    const { added, rows } = wal.prepare(ops)
-    await ledger.write(rows)
-    wal.add(added)
-    if (this.#isFull()) this.#flush()
-    else this.#flushAfter(this.#config.batching?.maxAgeMs ?? 0)
+    const { row, written } = wal.prepare(ops)
+    await ledger.write([row])
+    written()
+    this.#flushAfter(this.#config.batching?.maxAgeMs ?? 0)
+  }
+
+  /** As many as make a node need not go through the table. */
+  async #publishWithQueued(ops: readonly CrdtOp[]): Promise<void> {
+    while (this.#flushing !== undefined) await this.#flushing
+    const publishing = this.#publishQueued(ops).finally(() => {
+      this.#flushing = undefined
+      if (this.#components.wal.size > 0) this.#flushAfter(this.#config.batching?.maxAgeMs ?? 0)
+    })
+    // Whoever waits for it wants to know that it has ended; how it ended is for those who asked.
+    this.#flushing = publishing.catch(() => undefined)
+    await publishing
   }
 
   #flushAfter(ms: number): void {
@@ -197,8 +214,7 @@ export class Publisher {
     const { wal, logger } = this.#components
     const maxAgeMs = this.#config.batching?.maxAgeMs ?? 0
     try {
-      do await this.#publishQueued()
-      while (this.#isFull())
+      await this.#publishQueued()
       if (wal.size > 0) this.#flushAfter(maxAgeMs)
     } catch (err) {
       logger.error({ err, ops: wal.size }, `queued operations stay queued: ${errorMessage(err)}`)
@@ -206,20 +222,19 @@ export class Publisher {
     }
   }
 
-  async #publishQueued(): Promise<void> {
+  async #publishQueued(more: readonly CrdtOp[] = []): Promise<void> {
     const { wal } = this.#components
-    const batch = [...wal.ops]
-    if (batch.length === 0) return
-    await this.#publish(
-      batch.map(({ op }) => op),
-      batch.map(({ sequence }) => sequence),
-    )
-    wal.drop(batch.length)
+    const { ops, rows } = wal.contents()
+    if (ops.length + more.length === 0) return
+    await this.#publish(more.length === 0 ? ops : [...ops, ...more], rows)
+    wal.drop(ops.length)
   }
 
-  #isFull(): boolean {
+  /** Whether what is queued, with `more`, is enough for a node. */
+  #isFull(more: readonly CrdtOp[]): boolean {
     const { wal } = this.#components
-    return wal.size >= (this.#config.batching?.maxOps ?? 1) || wal.bytes >= this.#config.maxDeltaBytes
+    if (wal.size + more.length >= (this.#config.batching?.maxOps ?? 1)) return true
+    return more.reduce((bytes, op) => bytes + opBytes(op), wal.bytes) >= this.#config.maxDeltaBytes
   }
 }
 

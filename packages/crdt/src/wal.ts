@@ -1,7 +1,6 @@
 /** Operations that were acknowledged before they are in a delta: their rows, and what reading makes of them. */
 import {
   compareBytes,
-  EMPTY_BYTES,
   utf8,
   type Store,
   type StoreOp,
@@ -13,37 +12,39 @@ import { PREFIX, walRow, walSequence } from './layout.ts'
 import { ProtoReader, ProtoWriter, textSize, varintSize } from './protobuf.ts'
 import type { CrdtOp } from './types.ts'
 
-/** Row values: `put` is `1 · key length varint · key · value`, `delete` is `2 · key length varint · key`. */
+/**
+ * A row's value: for each operation its length (varint), then for a put `1 · key length varint · key · value`, for a delete
+ * `2 · key length varint · key`.
+ */
 const PUT = 1
 const DELETE = 2
 
 const text = new TextDecoder()
 
-export interface WalOp {
-  readonly sequence: number
-  readonly op: CrdtOp
-}
-
-export function encodeOp(op: CrdtOp): Uint8Array {
-  const keySize = textSize(op.key)
-  const value = op.type === 'put' ? op.value : EMPTY_BYTES
-  const writer = new ProtoWriter(1 + varintSize(keySize) + keySize + value.length)
-  writer.varint(op.type === 'put' ? PUT : DELETE)
-  writer.varint(keySize)
-  writer.text(op.key)
-  writer.raw(value)
+export function encodeOps(ops: readonly CrdtOp[]): Uint8Array {
+  let size = 0
+  for (const op of ops) {
+    const bytes = encodedSize(op)
+    size += varintSize(bytes) + bytes
+  }
+  const writer = new ProtoWriter(size)
+  for (const op of ops) {
+    writer.varint(encodedSize(op))
+    writer.varint(op.type === 'put' ? PUT : DELETE)
+    writer.varint(textSize(op.key))
+    writer.text(op.key)
+    if (op.type === 'put') writer.raw(op.value)
+  }
   return writer.finish()
 }
 
 /** @throws CrdtError `CRDT_STORE_CORRUPT` */
-export function decodeOp(bytes: Uint8Array): CrdtOp {
+export function decodeOps(bytes: Uint8Array): CrdtOp[] {
   try {
-    const reader = new ProtoReader(bytes)
-    const kind = reader.varint()
-    const key = text.decode(reader.view())
-    if (kind === PUT) return { type: 'put', key, value: bytes.slice(reader.position) }
-    if (kind === DELETE) return { type: 'delete', key }
-    throw new InvalidNodeError(`operation ${kind}`)
+    const rows = new ProtoReader(bytes)
+    const ops: CrdtOp[] = []
+    while (rows.position < bytes.length) ops.push(decodeOp(rows.view()))
+    return ops
   } catch (cause) {
     // The reader knows bytes of the network only; bytes of our own store are another matter.
     throw new CrdtError(
@@ -54,69 +55,101 @@ export function decodeOp(bytes: Uint8Array): CrdtOp {
   }
 }
 
+function encodedSize(op: CrdtOp): number {
+  const keySize = textSize(op.key)
+  return 1 + varintSize(keySize) + keySize + (op.type === 'put' ? op.value.length : 0)
+}
+
+function decodeOp(bytes: Uint8Array): CrdtOp {
+  const reader = new ProtoReader(bytes)
+  const kind = reader.varint()
+  const key = text.decode(reader.view())
+  if (kind === PUT) return { type: 'put', key, value: bytes.slice(reader.position) }
+  if (kind === DELETE && reader.position === bytes.length) return { type: 'delete', key }
+  throw new InvalidNodeError(`operation ${kind}`)
+}
+
 export function opBytes(op: CrdtOp): number {
   return textSize(op.key) + (op.type === 'put' ? op.value.length : 0)
 }
 
+/** Operations written together. */
+interface WalGroup {
+  /** Of the first operation; the row's number. */
+  readonly sequence: number
+  readonly ops: readonly CrdtOp[]
+}
+
 /** The acknowledged operations in order, and the effective value of each of their keys. */
 export class Wal {
-  readonly #ops: WalOp[] = []
-  readonly #latest = new Map<string, WalOp>()
-  #sequence = 0
+  readonly #groups: WalGroup[] = []
+  readonly #latest = new Map<string, CrdtOp>()
+  #next = 1
+  #size = 0
   #bytes = 0
 
   /** Reads what an earlier process left. */
   static async open(store: Store): Promise<Wal> {
     const wal = new Wal()
     for await (const [key, value] of store.entries(prefixRange(PREFIX.wal))) {
-      wal.#add({ sequence: walSequence(key), op: decodeOp(value) })
+      const group = { sequence: walSequence(key), ops: decodeOps(value) }
+      wal.#add(group)
+      wal.#next = group.sequence + group.ops.length
     }
-    wal.#sequence = wal.#ops.at(-1)?.sequence ?? 0
     return wal
   }
 
+  /** Operations. */
   get size(): number {
-    return this.#ops.length
+    return this.#size
   }
 
   get bytes(): number {
     return this.#bytes
   }
 
-  get ops(): readonly WalOp[] {
-    return this.#ops
-  }
-
-  /** Numbers `ops` and says what to write; `add` them when it is written. */
-  prepare(ops: readonly CrdtOp[]): { readonly added: readonly WalOp[]; readonly rows: readonly StoreOp[] } {
-    const added = ops.map(op => ({ sequence: ++this.#sequence, op }))
+  /** All operations in order, and what deletes their rows. */
+  contents(): { readonly ops: readonly CrdtOp[]; readonly rows: readonly StoreOp[] } {
     return {
-      added,
-      rows: added.map(({ sequence, op }) => ({ type: 'put', key: walRow(sequence), value: encodeOp(op) })),
+      ops: this.#groups.flatMap(({ ops }) => ops),
+      rows: this.#groups.map(({ sequence }) => ({ type: 'del', key: walRow(sequence) })),
     }
   }
 
-  add(added: readonly WalOp[]): void {
-    for (const op of added) this.#add(op)
+  /** Numbers `ops` and says what to write; call `written` when it is. */
+  prepare(ops: readonly CrdtOp[]): { readonly row: StoreOp; written(): void } {
+    const sequence = this.#next
+    this.#next += ops.length
+    return {
+      row: { type: 'put', key: walRow(sequence), value: encodeOps(ops) },
+      written: () => this.#add({ sequence, ops }),
+    }
   }
 
-  /** Forgets the first `count` operations: they are in a node, or have no effect. */
+  /** Forgets the first `count` operations, whole groups of them: they are in a node, or have no effect. */
   drop(count: number): void {
-    for (const walOp of this.#ops.splice(0, count)) {
-      this.#bytes -= opBytes(walOp.op)
-      if (this.#latest.get(walOp.op.key) === walOp) this.#latest.delete(walOp.op.key)
+    let left = count
+    while (left > 0) {
+      const group = this.#groups.shift()
+      if (group === undefined) return
+      left -= group.ops.length
+      this.#size -= group.ops.length
+      for (const op of group.ops) {
+        this.#bytes -= opBytes(op)
+        if (this.#latest.get(op.key) === op) this.#latest.delete(op.key)
+      }
     }
   }
 
   /** The last operation on `key`. */
   latest(key: string): CrdtOp | undefined {
-    return this.#latest.get(key)?.op
+    return this.#latest.get(key)
   }
 
   /** The last operation on each key inside `range` (bounds are UTF-8 of keys), in the order of a scan. */
   latestInRange({ gt, gte, lt, lte, reverse }: StoreRange = {}): { key: Uint8Array; op: CrdtOp }[] {
     const found: { key: Uint8Array; op: CrdtOp }[] = []
-    for (const { op } of this.#latest.values()) {
+    for (const op of this.#latest.values()) {
       const key = utf8(op.key)
       if (gt !== undefined && compareBytes(key, gt) <= 0) continue
       if (gt === undefined && gte !== undefined && compareBytes(key, gte) < 0) continue
@@ -128,9 +161,12 @@ export class Wal {
     return reverse === true ? found.toReversed() : found
   }
 
-  #add(walOp: WalOp): void {
-    this.#ops.push(walOp)
-    this.#latest.set(walOp.op.key, walOp)
-    this.#bytes += opBytes(walOp.op)
+  #add(group: WalGroup): void {
+    this.#groups.push(group)
+    this.#size += group.ops.length
+    for (const op of group.ops) {
+      this.#latest.set(op.key, op)
+      this.#bytes += opBytes(op)
+    }
   }
 }

@@ -13,7 +13,7 @@ import {
   parseBlockId,
 } from '../../../packages/crdt/src/node.ts'
 import { decodeRow, encodeRow, rowValue } from '../../../packages/crdt/src/row.ts'
-import { decodeOp, encodeOp } from '../../../packages/crdt/src/wal.ts'
+import { decodeOps, encodeOps } from '../../../packages/crdt/src/wal.ts'
 import { cidOfPinKey, pinKey } from '../../../packages/peer/src/state/pin-key.ts'
 import { projectChanges } from '../../../packages/peer/src/state/projection.ts'
 import { CIDS, fixture, recorded, texts } from '../corpus.ts'
@@ -120,12 +120,15 @@ const wal: Target = {
   name: 'crdt write-ahead row',
   format: 'bytes',
   corpus: () => [
-    encodeOp({ type: 'put', key: '/KEY', value: new Uint8Array(40) }),
-    encodeOp({ type: 'delete', key: '/KEY' }),
+    encodeOps([
+      { type: 'put', key: '/KEY', value: new Uint8Array(40) },
+      { type: 'delete', key: '/KEY' },
+    ]),
+    encodeOps([{ type: 'delete', key: '/KEY' }]),
   ],
   refusal: refusedBy(CrdtError),
   run(input) {
-    checkStable(decodeOp(input), encodeOp, decodeOp)
+    checkStable(decodeOps(input), encodeOps, decodeOps)
     return true
   },
 }
