@@ -5,18 +5,20 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isDead } from './cids.ts'
 
-const delayMs = Number(process.argv[2] ?? '0')
+/** Of a pin; `bench/delay?ms=` changes it, for those under way too. */
+let delayMs = Number(process.argv[2] ?? '0')
+let delayChanged = Promise.withResolvers<void>()
 const deadShare = Number(process.argv[3] ?? '0')
 
 const pins = new Set<string>()
 let completed = 0
+/** Pins of what was pinned already. */
+let repeated = 0
 
-/** The same for every run: by the last characters of the CID. */
-function isDead(cid: string): boolean {
-  const tail = Buffer.from(cid.slice(-4)).readUInt32BE()
-  return (tail % 1000) / 1000 < deadShare
-}
+/** Pins of these fail, until they are named again. */
+const failing = new Set<string>()
 
 const ID = '12D3KooWGi4UkyKbEGWHFC8nVbEVMhJWHFTYLyhUp7BrqyYJWRAQ'
 const fixed: Readonly<Record<string, string>> = {
@@ -37,8 +39,12 @@ const server = createServer(async (request, response) => {
   const cid = (/[?&]arg=([^&]+)/.exec(url)?.[1] ?? '').replace('%2Fipfs%2F', '').replace('/ipfs/', '')
   response.setHeader('Content-Type', 'application/json')
   if (path === 'pin/add') {
-    if (isDead(cid)) return void response.writeHead(200).write('{"Progress":0}\n')
-    if (delayMs > 0) await sleep(delayMs)
+    if (isDead(cid, deadShare)) return void response.writeHead(200).write('{"Progress":0}\n')
+    if (delayMs > 0) await Promise.race([sleep(delayMs, undefined, { ref: false }), delayChanged.promise])
+    if (failing.has(cid)) {
+      return void response.writeHead(500).end('{"Message":"the block is bad","Code":0,"Type":"error"}')
+    }
+    if (pins.has(cid)) repeated++
     pins.add(cid)
     completed++
     return void response.end(`{"Pins":["${cid}"]}\n`)
@@ -48,7 +54,11 @@ const server = createServer(async (request, response) => {
     return void response.end(`{"Pins":["${cid}"]}\n`)
   }
   if (path === 'pin/ls' && cid !== '') {
-    if (pins.has(cid)) return void response.end(`{"Keys":{"${cid}":{"Type":"recursive","Name":""}}}\n`)
+    const found = '"Type":"recursive","Name":""'
+    const streams = /[?&]stream=true/.test(url)
+    if (pins.has(cid)) {
+      return void response.end(streams ? `{"Cid":"${cid}",${found}}\n` : `{"Keys":{"${cid}":{${found}}}}\n`)
+    }
     return void response
       .writeHead(500)
       .end(`{"Message":"path '${cid}' is not pinned","Code":0,"Type":"error"}`)
@@ -61,7 +71,16 @@ const server = createServer(async (request, response) => {
     }
     return void response.end()
   }
+  if (path === 'bench/fail') return void response.end(String(failing.delete(cid) || failing.add(cid).size))
+  if (path === 'bench/delay') {
+    delayMs = Number(/[?&]ms=(\d+)/.exec(url)?.[1] ?? '0')
+    delayChanged.resolve()
+    delayChanged = Promise.withResolvers()
+    return void response.end()
+  }
+  if (path === 'bench/pinned') return void response.end(String(pins.size))
   if (path === 'bench/completed') return void response.end(String(completed))
+  if (path === 'bench/repeated') return void response.end(String(repeated))
   const answer = fixed[path]
   if (answer === undefined) return void response.writeHead(404).end('404 page not found')
   response.end(`${answer}\n`)

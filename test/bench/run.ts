@@ -1,56 +1,91 @@
 /**
- * Measures whole peers as their users meet them: `node test/bench/run.ts [SCENARIO…] [--pins N] [--runs N] [--write]`. With
- * IPFS_CLUSTER_GO_BIN it measures the Go implementation beside ours, taking turns. `--write` puts the table into docs/benchmarks.md.
+ * Measures whole peers as their users meet them, beside a daemon that pins without work: `node test/bench/run.ts [SCENARIO…]`.
+ *
+ * | option | |
+ * |---|---|
+ * | `--pins N` | size of the large pinset; the other sizes follow. @default 50000 |
+ * | `--churn N` | pins that the churn adds and removes. @default 2 × pins, at most 200000 |
+ * | `--large` | afterwards, what a size of 1,000,000 says more about: LARGE_SCENARIOS |
+ * | `--runs N` | the table shows medians. @default 1 |
+ * | `--results FILE` | keeps the results, one JSON document a line; what is there already is not measured again. May be given several times: all are shown |
+ * | `--write` | puts the table of all results into docs/benchmarks.md |
+ * | `--only ts\|go` | one implementation |
+ * | `--profile FOLDER` | CPU profiles of our peers; `node test/bench/profile.ts FOLDER` shows them |
+ *
+ * With IPFS_CLUSTER_GO_BIN it measures the Go implementation beside ours, taking turns; with KUBO_BIN also files added through Kubo.
  */
-import { readFile, writeFile } from 'node:fs/promises'
-import { availableParallelism, totalmem } from 'node:os'
+import { availableParallelism, cpus, totalmem } from 'node:os'
 import { parseArgs } from 'node:util'
-import { goBinary, type Kind } from '../interop/peers.ts'
-import { Figures } from './figures.ts'
-import { SCENARIOS } from './scenarios.ts'
+import { goBinary } from '../interop/peers.ts'
+import { table, type Result } from './figures.ts'
+import { keepResult, readResults, writeTable } from './results.ts'
+import { runApart, type Task } from './run-apart.ts'
+import { LARGE, LARGE_SCENARIOS, SCENARIOS, USUAL_SCENARIOS } from './scenarios.ts'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    pins: { type: 'string', default: '100000' },
+    pins: { type: 'string', default: '50000' },
+    churn: { type: 'string' },
     runs: { type: 'string', default: '1' },
+    results: { type: 'string', multiple: true, default: [] },
     only: { type: 'string', default: '' },
+    profile: { type: 'string' },
+    large: { type: 'boolean', default: false },
     write: { type: 'boolean', default: false },
   },
 })
-const pins = Number(values.pins)
 const unknown = positionals.filter(name => SCENARIOS[name] === undefined)
 if (unknown.length > 0) {
   console.error(`no scenario ${unknown.join(', ')}; there are: ${Object.keys(SCENARIOS).join(' ')}`)
   process.exit(1)
 }
-const chosen = positionals.length > 0 ? positionals : Object.keys(SCENARIOS)
-const kinds = (goBinary === undefined ? ['ts'] : ['ts', 'go']).filter(
-  kind => values.only === '' || kind === values.only,
+const pins = whole('--pins', values.pins)
+const churn = values.churn === undefined ? Math.min(2 * pins, 200_000) : whole('--churn', values.churn)
+const runs = whole('--runs', values.runs)
+const kinds = (['ts', 'go'] as const).filter(
+  kind => (kind === 'ts' || (goBinary ?? '') !== '') && (values.only === '' || kind === values.only),
 )
+if (values.profile !== undefined) process.env['BENCH_PROFILE'] = values.profile
 
-const figures = new Figures()
-for (let run = 0; run < Number(values.runs); run++) {
-  for (const name of chosen) {
-    for (const kind of kinds as Kind[]) {
-      const began = performance.now()
-      const found = await SCENARIOS[name]?.({ kind, pins })
-      figures.add(kind, found ?? [])
-      console.error(`${name} ${kind}: ${((performance.now() - began) / 1000).toFixed(1)} s`)
-    }
+const machine = `${availableParallelism()} cores (${cpus()[0]?.model.trim()}), ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.versions.node}`
+const results: Result[] = (await Promise.all(values.results.map(readResults))).flat()
+let failed = false
+const plan = (positionals.length > 0 ? positionals : USUAL_SCENARIOS).map(scenario => ({ scenario, pins }))
+if (values.large) plan.push(...LARGE_SCENARIOS.map(scenario => ({ scenario, pins: LARGE })))
+for (let run = 1; run <= runs; run++) {
+  for (const { scenario, pins } of plan) {
+    for (const kind of kinds) await measure({ scenario, kind, pins, churn }, run)
   }
 }
-const table = figures.table(kinds)
-const head = `${availableParallelism()} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.versions.node}, ${pins.toLocaleString('en')} pins, runs: ${values.runs}; median (least–most).`
-console.log(`${head}\n\n${table}`)
-if (values.write) await writeTable(`${head}\n\n${table}`)
+console.log(`${[...new Set(results.map(each => each.machine))].join('; ')}\n\n${table(results)}`)
+if (values.write) await writeTable(results)
+process.exitCode = failed ? 1 : 0
 
-async function writeTable(text: string): Promise<void> {
-  const file = new URL('../../docs/benchmarks.md', import.meta.url)
-  const before = await readFile(file, 'utf8')
-  const [start, end] = ['<!-- table -->\n', '<!-- end of table -->']
-  const from = before.indexOf(start)
-  const to = before.indexOf(end)
-  if (from < 0 || to < from) throw new Error('docs/benchmarks.md has no place for the table')
-  await writeFile(file, before.slice(0, from + start.length) + `\n${text}\n` + before.slice(to))
+async function measure(task: Task, run: number): Promise<void> {
+  const { scenario, kind } = task
+  const size = scenario === 'churn' ? task.churn : task.pins
+  const same = (each: Result) => each.scenario === scenario && each.kind === kind && each.pins === size
+  if (results.filter(same).length >= run) return
+  const began = performance.now()
+  const what = () =>
+    `${scenario} ${kind}, ${size} pins, run ${run}: ${((performance.now() - began) / 1000).toFixed(1)} s`
+  try {
+    const figures = await runApart(task)
+    const result: Result = { scenario, kind, pins: size, at: Date.now(), machine, figures }
+    results.push(result)
+    await keepResult(values.results[0], result)
+    console.error(what())
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error)
+    console.error(`${what()}, failed: ${text}`)
+    failed = true
+  }
+}
+
+function whole(name: string, text: string): number {
+  const value = Number(text)
+  if (Number.isSafeInteger(value) && value > 0) return value
+  console.error(`${name} must be a whole number above 0, not ${text}`)
+  process.exit(1)
 }

@@ -11,6 +11,19 @@ export async function residentBytes(pid: number): Promise<number> {
   return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1] ?? '0') * 1024
 }
 
+export interface Memory {
+  readonly resident: number
+  /** Without the pages of mapped files, which the system takes back when it needs them. */
+  readonly own: number
+}
+
+/** Bytes of memory of the process. Linux. */
+export async function memoryOf(pid: number): Promise<Memory> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8')
+  const field = (name: string) => Number(new RegExp(`${name}:\\s+(\\d+) kB`).exec(status)?.[1] ?? '0') * 1024
+  return { resident: field('VmRSS'), own: field('RssAnon') }
+}
+
 /** The largest resident memory while `work` runs. */
 export async function peakResident<T>(
   pid: number,
