@@ -5,7 +5,8 @@
  * child is tied to us by an IPC channel: if we are killed outright, it stops at once instead of living on unseen.
  */
 import { spawn } from 'node:child_process'
-import { createRequire } from 'node:module'
+import { createRequire, enableCompileCache } from 'node:module'
+import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -19,6 +20,10 @@ export async function launch(entry) {
       process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'))
       process.channel?.unref?.()
     }
+    // Halves the time to start. In a folder of the user's own: whoever can write there decides what we run.
+    enableCompileCache?.(
+      join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'ipfs-cluster', 'code'),
+    )
     await import(entry)
     return
   }

@@ -9,11 +9,15 @@
  * Only `clock.ts` and `random.ts` may touch the system's time and chance; the linter enforces it.
  */
 export * from './abort.ts'
+export * from './batched.ts'
+export * from './byte-size.ts'
 export * from './bytes.ts'
 export * from './channel.ts'
 export * from './clock.ts'
 export * from './duration.ts'
 export * from './errors.ts'
+export * from './gather.ts'
+export * from './lasting-failure.ts'
 export * from './limiter.ts'
 export * from './logger.ts'
 export * from './meter.ts'

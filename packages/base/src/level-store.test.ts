@@ -45,6 +45,29 @@ function conformance(name: string, open: () => Promise<{ store: Store; close: ()
     assert.deepEqual((await Array.fromAsync(store.keys({ gte: utf8('ba') }))).map(utf8Text), ['ba', 'c'])
   })
 
+  withStore('text chunks are the rows, with keys as text, in ranges and snapshots', async store => {
+    const keys = Array.from({ length: 5_000 }, (_, i) => `k/é${String(i).padStart(5, '0')}`)
+    await store.batch([put('a', 'before'), ...keys.map(key => put(key, key)), put('l', 'after')])
+    const range = prefixRange(utf8('k/'))
+    using snapshot = store.snapshot()
+    await store.batch([put('k/\u{1f600}', '')])
+    const chunks = await Array.fromAsync(snapshot.textChunks(range))
+    assert.ok(chunks.length > 2 && (chunks[0]?.length ?? 0) < 100, 'little at first')
+    assert.deepEqual(
+      chunks.flat().map(([key, value]) => [key, utf8Text(value)]),
+      keys.map(key => [key, key]),
+    )
+    const keysOf = async (...args: Parameters<Store['textChunks']>) =>
+      (await Array.fromAsync(store.textChunks(...args))).flat().map(([key]) => key)
+    const [third = '', fourth = '', fifth = ''] = keys.slice(2, 5)
+    assert.deepEqual(await keysOf({ gt: utf8(third), lte: utf8(fifth) }), [fourth, fifth])
+    assert.deepEqual(await keysOf({ gte: utf8(third), lt: utf8(fifth), reverse: true }), [fourth, third])
+    assert.deepEqual(await keysOf({ ...range, limit: 2 }), keys.slice(0, 2))
+    const sub = subStore(store, utf8('k/'))
+    assert.deepEqual((await Array.fromAsync(sub.textChunks({ limit: 1 }))).flat()[0]?.[0], keys[0]?.slice(2))
+    await assert.rejects(keysOf(range, { signal: AbortSignal.abort(new Error('enough')) }), /enough/)
+  })
+
   withStore('a snapshot does not see later writes', async store => {
     await store.batch([put('a', 'old')])
     using snapshot = store.snapshot()

@@ -1,25 +1,27 @@
 /**
  * The durable `Store`: LevelDB through `classic-level` (prebuilt, no compiler). One folder, one process.
  */
+import { dirname } from 'node:path'
 import { ClassicLevel } from 'classic-level'
-import { CodedError, errorCode, errorMessage } from './errors.ts'
-import type { Store, StoreRange, StoreReader } from './store.ts'
+import { Batched } from './batched.ts'
+import { systemClock, type Clock } from './clock.ts'
+import { groupReads } from './grouped-reads.ts'
+import { LevelEngine, type Level } from './level-engine.ts'
+import { toStoreError } from './level-errors.ts'
+import { utf8Text } from './bytes.ts'
+import { syncFolder } from './sync-folder.ts'
+import type { Store, StoreRange, StoreReader, TextRow } from './store.ts'
 
-export type StoreFailure =
-  | { readonly code: 'STORE_LOCKED'; readonly path: string }
-  | { readonly code: 'STORE_CORRUPT'; readonly path: string }
-  | { readonly code: 'STORE_FULL'; readonly path: string }
-  | { readonly code: 'STORE_FAILED'; readonly path: string }
-
-export class StoreError extends CodedError<StoreFailure> {
-  override readonly name = 'StoreError'
-}
+export { StoreError, type StoreFailure } from './level-errors.ts'
+export { syncFolder } from './sync-folder.ts'
 
 export interface LevelStoreOptions {
   /** Bytes of uncompressed blocks kept in memory. @default 32 MiB */
   readonly cacheBytes?: number
   /** Bytes of writes kept in memory before they become a sorted file. @default 16 MiB */
   readonly writeBufferBytes?: number
+  /** Paces attempts to write again after a failure. @default systemClock */
+  readonly clock?: Clock
 }
 
 export interface LevelStore extends Store, AsyncDisposable {
@@ -27,11 +29,17 @@ export interface LevelStore extends Store, AsyncDisposable {
   property(name: string): string
 }
 
-type Level = ClassicLevel<Uint8Array, Uint8Array>
 type Snapshot = ReturnType<Level['snapshot']>
 
 /** Rows fetched by one step of a scan: a compromise between round trips and memory. */
 const SCAN_ROWS = 1000
+
+/** Rows of the first chunk of a listing; each is so many times as large as the one before, up to the most. */
+const FIRST_CHUNK_ROWS = 32
+const CHUNK_GROWTH = 4
+const LAST_CHUNK_ROWS = 8192
+/** A chunk ends at so many bytes: less than a millisecond of work, after which others have their turn. */
+const CHUNK_BYTES = 64 * 1024
 
 /**
  * Opens or creates the store in folder `path`.
@@ -48,72 +56,81 @@ export async function openLevelStore(path: string, options: LevelStoreOptions = 
   const guard = <T>(promise: Promise<T>) =>
     promise.catch((error: unknown) => Promise.reject(toStoreError(error, path)))
   await guard(db.open())
+  // The engine syncs its files and its folder; that this folder is there is left to us.
+  await guard(syncFolder(dirname(path)))
+  const engine = new LevelEngine(db, path, options.clock ?? systemClock)
+  const ask = <T>(question: () => Promise<T>) =>
+    guard(engine.isReadable ? question() : engine.readable().then(question))
   return {
-    ...reader(db, guard),
-    batch: (ops, { sync = false } = {}) =>
-      ops.length === 0 ? Promise.resolve() : guard(db.batch([...ops], { sync })),
+    ...reader(db, ask),
+    batch: (ops, { sync = false } = {}) => engine.write(ops, sync),
     snapshot() {
       const snapshot = db.snapshot()
-      return { ...reader(db, guard, snapshot), [Symbol.dispose]: () => void snapshot.close() }
+      return { ...reader(db, ask, snapshot), [Symbol.dispose]: () => void snapshot.close() }
     },
     property: name => (db.status === 'open' ? db.getProperty(name) : ''),
-    [Symbol.asyncDispose]: () => guard(db.close()),
+    [Symbol.asyncDispose]: () => guard(engine.close()),
   }
 }
 
-function reader(db: Level, guard: <T>(promise: Promise<T>) => Promise<T>, snapshot?: Snapshot): StoreReader {
+/** Puts a question to the engine when it can be read. */
+type Ask = <T>(question: () => Promise<T>) => Promise<T>
+
+function reader(db: Level, ask: Ask, snapshot?: Snapshot): StoreReader {
   const at = snapshot === undefined ? {} : { snapshot }
-  async function* scan<T>(
-    iterator: { nextv(n: number): Promise<T[]>; close(): Promise<void> },
-    signal?: AbortSignal,
+  async function* chunks<T>(
+    open: () => { nextv(n: number): Promise<T[]>; close(): Promise<void> },
+    signal: AbortSignal | undefined,
+    first = SCAN_ROWS,
+    last = SCAN_ROWS,
   ) {
+    const iterator = await ask(async () => open())
     try {
-      while (true) {
+      for (let size = first; ; size = Math.min(size * CHUNK_GROWTH, last)) {
         signal?.throwIfAborted()
-        const rows = await guard(iterator.nextv(SCAN_ROWS))
+        const rows = await ask(() => iterator.nextv(size))
         if (rows.length === 0) return
-        yield* rows
+        yield rows
       }
     } finally {
       await iterator.close()
     }
   }
+  const scan = <T>(...args: Parameters<typeof chunks<T>>) => new Batched(chunks(...args))
+  const getMany = groupReads(keys => ask(() => db.getMany(keys, at)))
   return {
-    get: key => guard(db.get(key, at)),
-    getMany: keys => guard(db.getMany([...keys], at)),
-    entries: (range = {}, { signal } = {}) => scan(db.iterator({ ...levelRange(range), ...at }), signal),
-    keys: (range = {}, { signal } = {}) => scan(db.keys({ ...levelRange(range), ...at }), signal),
+    get: async key => (await getMany([key]))[0],
+    getMany: async keys => [...(await getMany(keys))],
+    entries: (range = {}, { signal } = {}) =>
+      scan(() => db.iterator({ ...levelRange(range), ...at }), signal),
+    keys: (range = {}, { signal } = {}) => scan(() => db.keys({ ...levelRange(range), ...at }), signal),
+    textChunks: (range = {}, { signal } = {}) =>
+      chunks<TextRow>(
+        () =>
+          db.iterator<string, Uint8Array>({
+            ...textRange(range),
+            ...at,
+            keyEncoding: 'utf8',
+            highWaterMarkBytes: CHUNK_BYTES,
+          }),
+        signal,
+        FIRST_CHUNK_ROWS,
+        LAST_CHUNK_ROWS,
+      ),
+  }
+}
+
+function textRange({ gt, gte, lt, lte, reverse, limit }: StoreRange) {
+  const bounds = Object.entries({ gt, gte, lt, lte }).flatMap(([name, bound]) =>
+    bound === undefined ? [] : [[name, utf8Text(bound)]],
+  )
+  return {
+    ...(Object.fromEntries(bounds) as { gt?: string; gte?: string; lt?: string; lte?: string }),
+    ...(reverse === undefined ? {} : { reverse }),
+    limit: limit ?? -1,
   }
 }
 
 function levelRange({ limit, ...range }: StoreRange): Omit<StoreRange, 'limit'> & { limit: number } {
   return { ...range, limit: limit ?? -1 }
-}
-
-function toStoreError(error: unknown, path: string): StoreError {
-  const cause = error instanceof Error ? (error.cause ?? error) : error
-  const text = errorMessage(cause)
-  const options = { cause: error }
-  if (errorCode(cause) === 'LEVEL_LOCKED') {
-    return new StoreError(
-      `the store ${path} is open in another process; stop that one first`,
-      { code: 'STORE_LOCKED', path },
-      options,
-    )
-  }
-  if (errorCode(cause) === 'LEVEL_CORRUPTION' || text.startsWith('Corruption')) {
-    return new StoreError(
-      `the store ${path} is damaged (${text}); restore it from a copy, or move it away and let the peer sync anew`,
-      { code: 'STORE_CORRUPT', path },
-      options,
-    )
-  }
-  if (/no space left/i.test(text) || errorCode(cause) === 'ENOSPC') {
-    return new StoreError(
-      `no space left on the disk of ${path}; free some and try again`,
-      { code: 'STORE_FULL', path },
-      options,
-    )
-  }
-  return new StoreError(`the store ${path} failed: ${text}`, { code: 'STORE_FAILED', path }, options)
 }

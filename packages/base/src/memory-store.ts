@@ -1,7 +1,10 @@
-import { compareBytes, toHex } from './bytes.ts'
-import type { Store, StoreRange, StoreReader } from './store.ts'
+import { compareBytes, toHex, utf8Text } from './bytes.ts'
+import type { Store, StoreRange, StoreReader, TextRow } from './store.ts'
 
 type Row = readonly [Uint8Array, Uint8Array]
+
+/** Few, so that tests see several chunks. */
+const CHUNK_ROWS = 3
 
 /** A `Store` in memory, for tests and throw-away peers. A scan copies the keys, so keep it small. */
 export function createMemoryStore(): Store {
@@ -34,6 +37,13 @@ function reader(rows: ReadonlyMap<string, Row>): StoreReader {
       for (const [key] of select(rows, range)) {
         options.signal?.throwIfAborted()
         yield key
+      }
+    },
+    async *textChunks(range = {}, options = {}) {
+      const all = select(rows, range)
+      for (let i = 0; i < all.length; i += CHUNK_ROWS) {
+        options.signal?.throwIfAborted()
+        yield all.slice(i, i + CHUNK_ROWS).map(([key, value]): TextRow => [utf8Text(key), value])
       }
     },
   }

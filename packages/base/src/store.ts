@@ -1,5 +1,6 @@
 import type { AbortOptions } from './abort.ts'
-import { concatBytes } from './bytes.ts'
+import { batchesOf, mapBatches } from './batched.ts'
+import { concatBytes, utf8Text } from './bytes.ts'
 
 export type StoreOp =
   | { readonly type: 'put'; readonly key: Uint8Array; readonly value: Uint8Array }
@@ -26,10 +27,20 @@ export interface StoreReader {
   get(key: Uint8Array): Promise<Uint8Array | undefined>
   /** Values in the order of `keys`. */
   getMany(keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]>
-  /** Rows in key order. A scan sees one consistent state; the consumer may `break`. */
+  /**
+   * Rows in key order. A scan sees one consistent state; the consumer may `break`. An engine that reads many rows at a time gives them as
+   * `Batched`.
+   */
   entries(range?: StoreRange, options?: AbortOptions): AsyncIterable<readonly [Uint8Array, Uint8Array]>
   keys(range?: StoreRange, options?: AbortOptions): AsyncIterable<Uint8Array>
+  /**
+   * As `entries`, for listings of millions: rows in chunks, as the engine reads them, and keys as text, which costs a third. Keys and bounds in
+   * the range must be UTF-8. The first chunks are small, so that whoever wants little reads little.
+   */
+  textChunks(range?: StoreRange, options?: AbortOptions): AsyncIterable<readonly TextRow[]>
 }
+
+export type TextRow = readonly [key: string, value: Uint8Array]
 
 /**
  * The port to an ordered key-value engine. A batch is atomic: after a crash all of it is there or none of it.
@@ -70,13 +81,19 @@ function subReader(store: StoreReader, prefix: Uint8Array): StoreReader {
   return {
     get: key => store.get(full(key)),
     getMany: keys => store.getMany(keys.map(full)),
-    async *entries(range, options) {
-      for await (const [key, value] of store.entries(subRange(prefix, range), options)) {
-        yield [key.subarray(prefix.length), value]
+    entries: (range, options) =>
+      mapBatches(batchesOf(store.entries(subRange(prefix, range), options)), rows =>
+        rows.map(([key, value]) => [key.subarray(prefix.length), value] as const),
+      ),
+    keys: (range, options) =>
+      mapBatches(batchesOf(store.keys(subRange(prefix, range), options)), keys =>
+        keys.map(key => key.subarray(prefix.length)),
+      ),
+    async *textChunks(range, options) {
+      const { length } = utf8Text(prefix)
+      for await (const rows of store.textChunks(subRange(prefix, range), options)) {
+        yield rows.map(([key, value]) => [key.slice(length), value])
       }
-    },
-    async *keys(range, options) {
-      for await (const key of store.keys(subRange(prefix, range), options)) yield key.subarray(prefix.length)
     },
   }
 }
