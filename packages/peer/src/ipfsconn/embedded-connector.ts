@@ -154,7 +154,7 @@ async function pinWithNode(
   try {
     const from = pin.pinUpdate
     if (from !== null && (await node.pins.kind(from)) === 'recursive') {
-      await updateInNode(components, from, pin.cid, signal)
+      await updateInNode(components, from, pin.cid, { signal, ...(onProgress && { onProgress }) })
     } else {
       metrics.asked()
       const adding = addInNode(components, pinTimeoutMs, pin, { signal, ...(onProgress && { onProgress }) })
@@ -174,11 +174,12 @@ async function updateInNode(
   { node, clock }: EmbeddedConnectorComponents,
   from: CID,
   to: CID,
-  signal: AbortSignal | undefined,
+  { signal, onProgress }: PinOptions,
 ): Promise<void> {
   using deadline = createStallGuard(clock, PIN_UPDATE_TIMEOUT_MS)
   try {
-    await node.pins.update(from, to, { unpin: false, signal: anySignal(deadline.signal, signal) })
+    const either = anySignal(deadline.signal, signal)
+    await node.pins.update(from, to, { unpin: false, signal: either, ...(onProgress && { onProgress }) })
   } catch (error) {
     throw deadline.signal.aborted && signal?.aborted !== true
       ? timedOut(`pin/update ${to}`, PIN_UPDATE_TIMEOUT_MS)

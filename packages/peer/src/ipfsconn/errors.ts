@@ -1,4 +1,4 @@
-import { CodedError } from '@ipfs-cluster/base'
+import { CodedError, errorMessage } from '@ipfs-cluster/base'
 
 export type IpfsFailure =
   | { readonly code: 'IPFS_UNREACHABLE'; readonly address: string }
@@ -8,6 +8,8 @@ export type IpfsFailure =
       readonly path: string
       readonly status?: number
       readonly text: string
+      /** The connection ended in the middle of the answer: the daemon may have gone. */
+      readonly broken?: boolean
     }
   | { readonly code: 'IPFS_TIMEOUT'; readonly path: string; readonly timeoutMs: number }
   | { readonly code: 'IPFS_UNPIN_DISABLED' }
@@ -33,6 +35,16 @@ export function badAnswer(path: string, what: string, cause?: unknown): IpfsErro
     `IPFS error (${path}). Message: ${what}`,
     { code: 'IPFS_REQUEST_FAILED', path, text: what },
     cause === undefined ? undefined : { cause },
+  )
+}
+
+/** The connection ended in the middle of an answer. */
+export function connectionBroke(path: string, cause: unknown): IpfsError {
+  const text = `the connection broke: ${errorMessage(cause)}`
+  return new IpfsError(
+    `IPFS error (${path}). Message: ${text}`,
+    { code: 'IPFS_REQUEST_FAILED', path, text, broken: true },
+    { cause },
   )
 }
 

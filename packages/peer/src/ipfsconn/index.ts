@@ -13,3 +13,4 @@ export {
 } from './embedded-connector.ts'
 export { createKuboConnector, type KuboConnectorComponents } from './kubo-connector.ts'
 export { parseIpfsPath, type IpfsPath } from './ipfs-path.ts'
+export { parseNodeAddress, type NodeAddress } from './node-address.ts'

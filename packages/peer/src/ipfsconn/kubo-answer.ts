@@ -4,7 +4,7 @@ import { concatBytes, utf8Text } from '@ipfs-cluster/base'
 import { badAnswer, IpfsError, requestFailed } from './errors.ts'
 
 /** Largest answer read into memory, in bytes; streams are not bound by it. */
-const MAX_ANSWER_BYTES = 64 * 1024 * 1024
+export const MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
 /** Told of every piece of a body. */
 export type OnBytes = (count: number) => void
@@ -16,7 +16,15 @@ export async function failureOf(
   onBytes?: OnBytes,
 ): Promise<IpfsError> {
   const status = response.statusCode ?? 0
-  const body = utf8Text(concatBytes(await Array.fromAsync(limited(path, response, onBytes))))
+  return failureOfBody(
+    path,
+    status,
+    utf8Text(concatBytes(await Array.fromAsync(limited(path, response, onBytes)))),
+  )
+}
+
+/** The same, when the body is there. */
+export function failureOfBody(path: string, status: number, body: string): IpfsError {
   const message = messageOf(body)
   if (message !== undefined) return requestFailed(path, status, message)
   return new IpfsError(`IPFS request failed (is it running?) (${path}). Code ${status}: ${body}`, {
@@ -27,7 +35,8 @@ export async function failureOf(
   })
 }
 
-function messageOf(body: string): string | undefined {
+/** The daemon's own words in an error; `undefined` when the body is none of its errors. */
+export function messageOf(body: string): string | undefined {
   try {
     const value: unknown = JSON.parse(body)
     if (typeof value !== 'object' || value === null) return undefined
@@ -72,7 +81,7 @@ export async function* jsonLines(
 }
 
 /** Kubo reports a failure in mid-stream as a trailer or, older ones, as an error object among the others. */
-function parseLine(path: string, line: string): unknown {
+export function parseLine(path: string, line: string): unknown {
   let value: unknown
   try {
     value = JSON.parse(line)

@@ -6,6 +6,8 @@ const BRAKE_MS = 1000
 
 /** Slows requests down while the daemon cannot be reached, as Go does. */
 export interface Brake {
+  /** Whether `pass` would wait at all. */
+  isOn(): boolean
   /** While the daemon is down, callers pass one a second; the first success lets all through at once. */
   pass(signal: AbortSignal): Promise<void>
   /** The daemon has answered, whatever. */
@@ -29,6 +31,7 @@ export function createBrake({ clock, logger }: { readonly clock: Clock; readonly
     }
   }
   return {
+    isOn,
     async pass(signal) {
       if (isOn()) await queue.run(() => wait(signal), { signal })
     },

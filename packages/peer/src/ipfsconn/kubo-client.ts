@@ -16,19 +16,25 @@ import {
   type Meter,
   type TraceHeaders,
 } from '@ipfs-cluster/base'
-import { badAnswer, IpfsError, requestFailed, timedOut } from './errors.ts'
+import { badAnswer, connectionBroke, IpfsError, requestFailed, timedOut } from './errors.ts'
 import { failureOf, jsonLines, limited, type OnBytes } from './kubo-answer.ts'
+import { BadHttp } from './kubo-answer-parser.ts'
 import { createBrake } from './kubo-brake.ts'
 import { requestMetrics, type RequestMetrics } from './metrics.ts'
 import { NoAnswer, sendRequest, type SendBody } from './kubo-request.ts'
+import { createLineReader, type LineReader } from './kubo-lines.ts'
+import { createWireClient } from './kubo-wire.ts'
 import { parseNodeAddress } from './node-address.ts'
 
 /** Idle connections kept for later. */
 const MAX_IDLE_SOCKETS = 32
 
-export interface KuboRequest extends AbortOptions {
+export interface ShortRequest extends AbortOptions {
   /** Of the whole exchange; none when the caller watches it himself. */
   readonly timeoutMs?: number
+}
+
+export interface KuboRequest extends ShortRequest {
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: SendBody
 }
@@ -39,6 +45,20 @@ export interface KuboClient extends AsyncDisposable {
   text(path: string, request: KuboRequest): Promise<string>
   /** POSTs and yields the JSON objects of the answer, one a line, as they arrive. Ends well only if the daemon did. */
   lines(path: string, request: KuboRequest): AsyncGenerator<unknown>
+  /**
+   * POSTs without a body and calls `onAnswer` with each JSON object of a short answer as it arrives: for what is asked of every pin.
+   * Resolves when the daemon has ended its answer well.
+   */
+  ask(path: string, onAnswer: (answer: unknown) => void, request: ShortRequest): Promise<void>
+  /** Several such questions in one piece, answered one after the other. */
+  askMany(paths: readonly string[], request: ShortRequest): Promise<ShortAnswer[]>
+}
+
+export interface ShortAnswer {
+  /** The JSON objects of the answer. */
+  readonly answers: readonly unknown[]
+  /** The daemon's message when it refused. */
+  readonly refusal: string | undefined
 }
 
 export interface KuboClientComponents {
@@ -65,6 +85,7 @@ export function createKuboClient(
   const agent = new Agent({ keepAlive: true, maxFreeSockets: MAX_IDLE_SOCKETS })
   const measure = requestMetrics(meter, clock)
   const brake = createBrake({ clock, logger })
+  const wire = createWireClient(address)
   const closing = new AbortController()
   const active = new Set<Promise<unknown>>()
 
@@ -120,10 +141,63 @@ export function createKuboClient(
   }
 
   function failure(path: string, error: unknown): unknown {
-    if (error instanceof NoAnswer) return unreachable(path, nodeMultiaddress, error.cause)
+    if (error instanceof NoAnswer) return unreachable(path, nodeMultiaddress, error.cause ?? error)
     // Errors of this room, and of a request's body, stay what they are.
     if (error instanceof IpfsError || errorCode(error) === undefined) return error
-    return badAnswer(path, `the connection broke: ${errorMessage(error)}`, error)
+    if (error instanceof BadHttp) return badAnswer(path, error.message, error)
+    return connectionBroke(path, error)
+  }
+
+  /** Sends them over one connection. Rejects only when none of them can have an answer. */
+  async function short(readers: readonly LineReader[], request: ShortRequest): Promise<void> {
+    const path = readers[0]?.path ?? ''
+    const { timeoutMs } = request
+    closing.signal.throwIfAborted()
+    request.signal?.throwIfAborted()
+    using deadline = timeoutMs === undefined ? undefined : createStallGuard(clock, timeoutMs)
+    const signal = anySignal(request.signal, deadline?.signal)
+    const headers = { ...trace?.() }
+    const done = Promise.withResolvers<void>()
+    active.add(done.promise)
+    try {
+      if (brake.isOn()) await brake.pass(anySignal(closing.signal, signal) ?? closing.signal)
+      logger.debug({ path }, 'posting to IPFS')
+      await wire.post(
+        readers.map(reader => ({ path: reader.path, headers, reader })),
+        signal,
+      )
+      brake.reached()
+    } catch (error) {
+      if (request.signal?.aborted === true) throw request.signal.reason
+      if (closing.signal.aborted) throw closing.signal.reason
+      if (deadline?.signal.aborted === true) throw timedOut(path, timeoutMs ?? 0)
+      if (error instanceof NoAnswer) brake.failed()
+      throw failure(path, error)
+    } finally {
+      for (const reader of readers) reader.closed()
+      active.delete(done.promise)
+      done.resolve()
+    }
+  }
+
+  async function ask(
+    path: string,
+    onAnswer: (answer: unknown) => void,
+    request: ShortRequest,
+  ): Promise<void> {
+    const reader = createLineReader(path, onAnswer, measure())
+    await short([reader], request)
+    const error = reader.failure()
+    if (error !== undefined) throw error
+  }
+
+  async function askMany(paths: readonly string[], request: ShortRequest): Promise<ShortAnswer[]> {
+    const answers = paths.map((): unknown[] => [])
+    const readers = paths.map((path, i) =>
+      createLineReader(path, answer => answers[i]?.push(answer), measure()),
+    )
+    await short(readers, request)
+    return readers.map((reader, i) => ({ answers: answers[i] ?? [], refusal: reader.refusal() }))
   }
 
   async function bytes(path: string, request: KuboRequest): Promise<Uint8Array> {
@@ -134,8 +208,11 @@ export function createKuboClient(
     bytes,
     text: async (path, request) => utf8Text(await bytes(path, request)),
     lines: (path, request) => exchange(path, request, jsonLines),
+    ask,
+    askMany,
     async [Symbol.asyncDispose]() {
       closing.abort(new DOMException('the IPFS connector is stopped', 'AbortError'))
+      wire.close(closing.signal.reason)
       await Promise.all(active)
       agent.destroy()
     },

@@ -3,8 +3,10 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { tmpdir } from 'node:os'
+import { Readable } from 'node:stream'
 import { join } from 'node:path'
 import { describe, it } from 'node:test'
+import { code as DAG_PB, encode as encodeDagPb } from '@ipld/dag-pb'
 import { newPin } from '@ipfs-cluster/api'
 import { silentLogger, systemClock, type Clock } from '@ipfs-cluster/base'
 import {
@@ -144,6 +146,23 @@ describe('pinning through Kubo', () => {
     await t.connector.pin(newPin(cid), { onProgress: progress => seen.push(progress) })
     assert.deepEqual(seen[0], { blocks: 1, bytes: 1000 })
     assert.ok(seen.length > 3)
+  })
+
+  it('learns how large a pin is from its root, when it takes longer than a moment', async () => {
+    await using t = await setUp({ pinDelayMs: 600, progressIntervalMs: 20, progressGrows: true })
+    const leaf = rawBlock('x'.repeat(5000))
+    const links = [{ Name: 'a', Hash: leaf.cid, Tsize: 5000 }]
+    const root = testBlock(encodeDagPb({ Data: Uint8Array.of(8, 1), Links: links }), DAG_PB)
+    await t.connector.blockStream(Readable.from([leaf, root]))
+    const seen: IpfsPinProgress[] = []
+    await t.connector.pin(newPin(root.cid), { onProgress: progress => seen.push(progress) })
+    assert.equal(seen[0]?.totalBytes, undefined)
+    assert.equal(seen.at(-1)?.totalBytes, root.data.length + 5000)
+    const asked = () => t.kubo.requests.filter(request => request.includes('block/get')).length
+    assert.equal(asked(), 1)
+    await t.connector.unpin(root.cid)
+    await t.connector.pin(newPin(root.cid, { mode: 'direct' }))
+    assert.equal(asked(), 1, 'of the root alone nobody has to ask')
   })
 
   it('gives up when progress lines come but say nothing new', async () => {

@@ -18,7 +18,7 @@ import { parseIpfsPath } from './ipfs-path.ts'
 import { putBlocks } from './kubo-blocks.ts'
 import { createKuboClient, type KuboClient } from './kubo-client.ts'
 import { countedPins, measuredConnector, pinMetrics } from './metrics.ts'
-import { field, isRequestFailure, pinStatus, pinTypeOf, pinWithKubo } from './kubo-pin.ts'
+import { arePinned, field, isRequestFailure, pinStatus, pinTypeOf, pinWithKubo } from './kubo-pin.ts'
 import type { IpfsConnector, IpfsHttpConfig } from './types.ts'
 
 export interface KuboConnectorComponents {
@@ -55,10 +55,11 @@ export function createKuboConnector(
       return { id: text('id', answer, 'ID'), addresses: texts(field(answer, 'Addresses')).sort(), error: '' }
     },
     pin: (pin, options = {}) => pinWithKubo({ client, clock, logger, metrics }, config, pin, options),
+    arePinned: (pins, options = {}) => arePinned(client, timeoutMs, pins, options),
     async unpin(cid, { signal } = {}) {
       if (config.unpinDisable) throw unpinDisabled()
       try {
-        await client.bytes(`pin/rm?arg=${cid}`, { signal, timeoutMs: config.unpinTimeoutMs })
+        await client.ask(`pin/rm?arg=${cid}`, () => undefined, { signal, timeoutMs: config.unpinTimeoutMs })
         metrics.changed(-1)
       } catch (error) {
         if (!isRequestFailure(error, /^not pinned or pinned indirectly$/)) throw error

@@ -1,5 +1,5 @@
 /** Pinning through Kubo: origins, `pin/update`, and `pin/add` with its progress stream. */
-import type { IPFSPinStatus, Multiaddr, Pin, PinMode } from '@ipfs-cluster/api'
+import { cidText, type IPFSPinStatus, type Multiaddr, type Pin, type PinMode } from '@ipfs-cluster/api'
 import {
   anySignal,
   errorMessage,
@@ -12,6 +12,7 @@ import {
 import { CID } from 'multiformats/cid'
 import { badAnswer, IpfsError, timedOut } from './errors.ts'
 import type { KuboClient } from './kubo-client.ts'
+import { createRootSize } from './kubo-root-size.ts'
 import type { PinMetrics } from './metrics.ts'
 import type { IpfsPinProgress } from './types.ts'
 
@@ -22,6 +23,8 @@ export const PIN_UPDATE_TIMEOUT_MS = 24 * 60 * 60 * 1000
 
 export interface PinOptions extends AbortOptions {
   readonly onProgress?: (progress: IpfsPinProgress) => void
+  /** See `IpfsConnector.pin`. */
+  readonly isAbsent?: boolean
 }
 
 export interface KuboPinComponents {
@@ -49,8 +52,13 @@ export async function pinWithKubo(
   const { signal } = options
   const status = (cid: CID, mode: PinMode) =>
     pinStatus(client, cid, mode, { signal, timeoutMs: timeouts.ipfsRequestTimeoutMs })
-  const mode = pin.maxDepth === 0 ? 'direct' : 'recursive'
-  if ((await status(pin.cid, mode)) === mode) return
+  const mode = modeOf(pin)
+  // Kubo's pin/add of what is pinned already is not free: it drops the pin and its name, walks the whole DAG, and pins it anew.
+  if (options.isAbsent !== true && (await status(pin.cid, mode)) === mode) return
+  if (pin.origins.length === 0 && pin.pinUpdate === null) {
+    await countedAdd(components, timeouts.pinTimeoutMs, pin, options)
+    return metrics.changed(1)
+  }
 
   const ended = new AbortController()
   const connecting = connectAll(components, pin.origins.slice(0, MAX_ORIGINS), {
@@ -64,17 +72,56 @@ export async function pinWithKubo(
       await client.bytes(path, { signal, timeoutMs: PIN_UPDATE_TIMEOUT_MS })
       logger.debug({ from, cid: pin.cid }, 'updated the pin in IPFS')
     } else {
-      metrics.asked()
-      await pinAdd(components, timeouts.pinTimeoutMs, pin, options).catch((error: unknown) => {
-        metrics.failed()
-        throw error
-      })
+      await countedAdd(components, timeouts.pinTimeoutMs, pin, options)
     }
     metrics.changed(1)
   } finally {
     ended.abort(PIN_DONE)
     await connecting
   }
+}
+
+async function countedAdd(
+  components: KuboPinComponents,
+  pinTimeoutMs: number,
+  pin: Pin,
+  options: PinOptions,
+): Promise<void> {
+  const { metrics } = components
+  metrics.asked()
+  try {
+    await pinAdd(components, pinTimeoutMs, pin, options)
+  } catch (error) {
+    metrics.failed()
+    throw error
+  }
+}
+
+/** How the daemon is to pin it. */
+function modeOf({ maxDepth }: Pin): PinMode {
+  return maxDepth === 0 ? 'direct' : 'recursive'
+}
+
+/** Whether the daemon has each of the pins as it is wanted; `undefined` where it did not say. */
+export async function arePinned(
+  client: KuboClient,
+  timeoutMs: number,
+  pins: readonly Pin[],
+  { signal }: AbortOptions,
+): Promise<(boolean | undefined)[]> {
+  const paths = pins.map(pin => pinLsPath(pin.cid, modeOf(pin)))
+  const found = await client.askMany(paths, { signal, timeoutMs })
+  return found.map(({ answers: [first], refusal }, i) => {
+    if (refusal !== undefined) return NOT_PINNED.test(refusal) ? false : undefined
+    return first === undefined ? undefined : pinTypeOf(field(first, 'Type')) === modeOf(pins[i] as Pin)
+  })
+}
+
+/** The texts of Kubo: "path 'Qm…' is not pinned", and "…is not pinned recursively" is not among them. */
+const NOT_PINNED = /not pinned$/
+
+function pinLsPath(cid: CID, mode: PinMode): string {
+  return `pin/ls?stream=true&arg=${cid}&type=${mode}`
 }
 
 /** What `pin/ls` says of one CID under the mode asked for; another mode counts as unpinned. */
@@ -84,15 +131,16 @@ export async function pinStatus(
   mode: PinMode,
   options: AbortOptions & { readonly timeoutMs: number },
 ): Promise<IPFSPinStatus> {
-  const path = `pin/ls?stream=true&arg=${cid}&type=${mode}`
+  const path = pinLsPath(cid, mode)
+  let found: IPFSPinStatus | undefined
   try {
-    for await (const answer of client.lines(path, options)) return pinTypeOf(field(answer, 'Type'))
+    await client.ask(path, answer => (found ??= pinTypeOf(field(answer, 'Type'))), options)
   } catch (error) {
-    // The texts of Kubo: "path 'Qm…' is not pinned", and "…is not pinned recursively" is not among them.
-    if (isRequestFailure(error, /not pinned$/)) return 'unpinned'
+    if (isRequestFailure(error, NOT_PINNED)) return 'unpinned'
     throw error
   }
-  throw badAnswer(path, 'an empty answer')
+  if (found === undefined) throw badAnswer(path, 'an empty answer')
+  return found
 }
 
 /** `recursive`, `direct`, `indirect` or `indirect through <cid>`. */
@@ -119,7 +167,7 @@ async function connectAll(
 }
 
 async function pinAdd(
-  { client, clock }: KuboPinComponents,
+  { client, clock, logger }: KuboPinComponents,
   pinTimeoutMs: number,
   pin: Pin,
   { signal, onProgress }: PinOptions,
@@ -127,19 +175,33 @@ async function pinAdd(
   const path = `pin/add?arg=${pin.cid}&${depthArguments(pin.maxDepth)}&progress=true`
   using guard = createStallGuard(clock, pinTimeoutMs)
   let confirmed = false
-  let best = { blocks: 0, bytes: 0 }
-  try {
-    for await (const answer of client.lines(path, { signal: anySignal(guard.signal, signal) })) {
-      const blocks = numberOf(field(answer, 'Progress'))
-      const bytes = numberOf(field(answer, 'Bytes'))
-      // The daemon speaks twice a second, fetching or not: only growth is progress. Bytes come with Kubo 0.40.
-      if (blocks > best.blocks || bytes > best.bytes) {
-        best = { blocks: Math.max(blocks, best.blocks), bytes: Math.max(bytes, best.bytes) }
-        guard.progress()
-        onProgress?.(best.bytes === 0 ? { blocks: best.blocks } : best)
-      }
-      confirmed ||= namesPin(field(answer, 'Pins'), pin.cid)
+  let best: Required<Pick<IpfsPinProgress, 'blocks' | 'bytes'>> & IpfsPinProgress = { blocks: 0, bytes: 0 }
+  const tell = () => {
+    const { bytes, ...rest } = best
+    onProgress?.(bytes === 0 ? rest : best)
+  }
+  using root = createRootSize({ client, logger }, pin, {
+    signal,
+    timeoutMs: pinTimeoutMs,
+    onSize(totalBytes) {
+      best = { ...best, totalBytes }
+      tell()
+    },
+  })
+  const onAnswer = (answer: unknown) => {
+    const blocks = numberOf(field(answer, 'Progress'))
+    const bytes = numberOf(field(answer, 'Bytes'))
+    // The daemon speaks twice a second, fetching or not: only growth is progress. Bytes come with Kubo 0.40.
+    if (blocks > best.blocks || bytes > best.bytes) {
+      best = { ...best, blocks: Math.max(blocks, best.blocks), bytes: Math.max(bytes, best.bytes) }
+      guard.progress()
+      tell()
     }
+    if (blocks > 0 && onProgress !== undefined) root.progressed()
+    confirmed ||= namesPin(field(answer, 'Pins'), pin.cid)
+  }
+  try {
+    await client.ask(path, onAnswer, { signal: anySignal(guard.signal, signal) })
   } catch (error) {
     const stalled = guard.signal.aborted && signal?.aborted !== true
     throw stalled ? timedOut(path, pinTimeoutMs, 'no progress') : error
@@ -154,8 +216,11 @@ function depthArguments(maxDepth: number): string {
 }
 
 function namesPin(pins: unknown, cid: CID): boolean {
+  if (!Array.isArray(pins)) return false
+  if (pins.includes(cidText(cid))) return true
+  // The daemon may write it in another version or base.
   const wanted = cid.multihash.bytes.toHex()
-  return Array.isArray(pins) && pins.some(pin => multihashHex(pin) === wanted)
+  return pins.some(pin => multihashHex(pin) === wanted)
 }
 
 function multihashHex(text: unknown): string | undefined {

@@ -102,6 +102,7 @@ export function measuredConnector(
   return {
     id: options => one('id', () => ipfs.id(options)),
     pin: (pin, options) => one('pin', () => ipfs.pin(pin, options)),
+    ...arePinnedOf(ipfs, one),
     unpin: (cid, options) => one('unpin', () => ipfs.unpin(cid, options)),
     pinLs: options => many('pinLs', () => ipfs.pinLs(options)),
     pinLsCid: (cid, mode, options) => one('pinLsCid', () => ipfs.pinLsCid(cid, mode, options)),
@@ -115,6 +116,15 @@ export function measuredConnector(
     blockGet: (cid, options) => one('blockGet', () => ipfs.blockGet(cid, options)),
     [Symbol.asyncDispose]: () => ipfs[Symbol.asyncDispose](),
   }
+}
+
+/** An optional method stays one. */
+function arePinnedOf(
+  { arePinned }: IpfsConnector,
+  one: ReturnType<typeof callMetrics>['one'],
+): Pick<IpfsConnector, 'arePinned'> {
+  if (arePinned === undefined) return {}
+  return { arePinned: (pins, options) => one('arePinned', () => arePinned(pins, options)) }
 }
 
 function callMetrics(meter: Meter, clock: Pick<Clock, 'monotonic'>) {

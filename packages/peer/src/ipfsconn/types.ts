@@ -24,10 +24,12 @@ export interface IpfsHttpConfig {
   readonly unpinDisable: boolean
 }
 
-/** Blocks and bytes of a pin so far, where the daemon tells. */
+/** Blocks and bytes of a pin so far, where the daemon tells: those that were here already count, too. */
 export interface IpfsPinProgress {
   readonly blocks: number
+  /** The built-in node and Kubo 0.40 or later. */
   readonly bytes?: number
+  /** Of the whole DAG by the links of its root, blocks that occur more than once counted each time. */
   readonly totalBytes?: number
 }
 
@@ -37,11 +39,23 @@ export interface IpfsPinProgress {
  */
 export interface IpfsConnector extends AsyncDisposable {
   id(options?: AbortOptions): Promise<IPFSID>
-  /** Pins as the pin says (mode, depth, origins, update). Returns at once when it already is. */
+  /**
+   * Pins as the pin says (mode, depth, origins, update). Returns at once when it already is; `isAbsent` says that this has been
+   * asked a moment ago (`arePinned`).
+   */
   pin(
     pin: Pin,
-    options?: AbortOptions & { readonly onProgress?: (progress: IpfsPinProgress) => void },
+    options?: AbortOptions & {
+      readonly onProgress?: (progress: IpfsPinProgress) => void
+      readonly isAbsent?: boolean
+    },
   ): Promise<void>
+  /**
+   * Whether each is pinned already, as `pin` would find; `undefined` where the daemon did not say. For connectors to which one question
+   * for many is cheaper than many; without it `pin` asks by itself.
+   */
+  readonly arePinned?:
+    ((pins: readonly Pin[], options?: AbortOptions) => Promise<readonly (boolean | undefined)[]>) | undefined
   /** Not being pinned is success. */
   unpin(cid: CID, options?: AbortOptions): Promise<void>
   /** Recursive and direct pins, streamed. */
