@@ -61,15 +61,20 @@ export function blockCorrupt(cid: CID, what: string, cause?: unknown): IpfsNodeE
   )
 }
 
+/** @param folder where the blocks are. */
 export function repoFull(
+  folder: string,
   needed: number,
   available: number,
   limit: 'storageMax' | 'disk',
   cause?: unknown,
 ): IpfsNodeError {
-  const what = limit === 'disk' ? 'the disk has' : 'storage_max leaves'
+  const why =
+    limit === 'disk'
+      ? `the disk of ${folder} has ${available} to spare; free some space, and adding goes on by itself`
+      : `storage_max leaves ${available} in ${folder}; unpin and collect garbage, or raise the limit`
   return new IpfsNodeError(
-    `repository full: ${needed} bytes needed, ${what} ${available}; unpin and collect garbage, or raise the limit`,
+    `repository full: ${needed} bytes needed, ${why}`,
     { code: 'IPFS_REPO_FULL', needed, available, limit },
     cause === undefined ? undefined : { cause },
   )

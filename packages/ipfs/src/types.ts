@@ -97,7 +97,14 @@ export interface IpfsNode extends AsyncDisposable {
     /** @throws `IPFS_NOT_PINNED`. */
     rm(cid: CID, options?: AbortOptions): Promise<void>
     /** Moves the pin of `from` to `to`, fetching only what differs. */
-    update(from: CID, to: CID, options?: AbortOptions & { readonly unpin?: boolean }): Promise<void>
+    update(
+      from: CID,
+      to: CID,
+      options?: AbortOptions & {
+        readonly unpin?: boolean
+        readonly onProgress?: (progress: PinProgress) => void
+      },
+    ): Promise<void>
     kind(cid: CID): Promise<PinKind | undefined>
     ls(options?: AbortOptions): AsyncIterable<{ readonly cid: CID; readonly kind: PinKind }>
   }

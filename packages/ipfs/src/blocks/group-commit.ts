@@ -126,21 +126,25 @@ class Committer implements GroupCommit {
 
   /** Writes a group and starts its commit. Neither rejects: every request learns its own fate. */
   async #write(group: readonly PutRequest[]): Promise<{ readonly finished: Promise<void> }> {
-    const { free, writer } = this.#components
+    const { free, writer, folder } = this.#components
     try {
       const { known, waited } = await this.#lookUp(group)
       const { quota, disk } = await free()
-      const { fresh, accepted } = select(group, known, { quota: quota - this.#uncommittedBytes, disk })
+      const { fresh, accepted } = select(group, known, {
+        quota: quota - this.#uncommittedBytes,
+        disk,
+        folder,
+      })
       const commits =
         fresh.size === 0 ? waited : [...waited, this.#commit(await writer.write([...fresh.values()]), fresh)]
       return {
         finished: Promise.all(commits).then(
           () => accepted.forEach(({ done }) => done.resolve()),
-          (error: unknown) => rejectAll(accepted, error),
+          (error: unknown) => rejectAll(accepted, error, folder),
         ),
       }
     } catch (error) {
-      rejectAll(group, error)
+      rejectAll(group, error, folder)
       return { finished: Promise.resolve() }
     }
   }
@@ -187,7 +191,7 @@ class Committer implements GroupCommit {
 function select(
   group: readonly PutRequest[],
   known: ReadonlySet<string>,
-  free: { readonly quota: number; readonly disk: number },
+  free: { readonly quota: number; readonly disk: number; readonly folder: string },
 ): { readonly fresh: ReadonlyMap<string, NewRecord>; readonly accepted: readonly PutRequest[] } {
   const fresh = new Map<string, NewRecord>()
   const accepted: PutRequest[] = []
@@ -204,7 +208,7 @@ function select(
     }
     if (needed > 0 && needed > Math.min(quota, disk)) {
       const limit = quota < disk ? 'storageMax' : 'disk'
-      request.done.reject(repoFull(needed, Math.max(0, Math.min(quota, disk)), limit))
+      request.done.reject(repoFull(free.folder, needed, Math.max(0, Math.min(quota, disk)), limit))
       continue
     }
     quota -= needed
@@ -215,9 +219,9 @@ function select(
   return { fresh, accepted }
 }
 
-function rejectAll(group: readonly PutRequest[], error: unknown): void {
+function rejectAll(group: readonly PutRequest[], error: unknown, folder: string): void {
   const needed = group.reduce((sum, { bytes }) => sum + bytes, 0)
-  const failure = isDiskFull(error) ? repoFull(needed, 0, 'disk', error) : asError(error)
+  const failure = isDiskFull(error) ? repoFull(folder, needed, 0, 'disk', error) : asError(error)
   for (const { done } of group) done.reject(failure)
 }
 

@@ -20,6 +20,7 @@ function setup() {
   const state = {
     stat: { repoSize: 1_000_000n, storageMax: 10_000_000_000n } as IPFSRepoStat | Error,
     queued: 0,
+    reserved: 0,
     publishError: undefined as Error | undefined,
   }
   const start = clock.now()
@@ -31,7 +32,7 @@ function setup() {
       repoStat: () =>
         state.stat instanceof Error ? Promise.reject(state.stat) : Promise.resolve(state.stat),
     },
-    tracker: { pinQueueSize: () => state.queued },
+    tracker: { pinQueueSize: () => state.queued, reservedBytes: () => state.reserved },
     monitor: {
       publish(metric: Metric) {
         if (state.publishError !== undefined) return Promise.reject(state.publishError)
@@ -59,6 +60,11 @@ describe('metrics', () => {
     const [metric] = await free.metrics()
     assert.deepEqual({ ...metric, expire: undefined }, { ...expected, expire: undefined })
     assert.equal((metric?.expire ?? 0n) / 1_000_000n, BigInt(clock.now() + TTL))
+    state.reserved = 9_998_000_000
+    assert.equal((await free.metrics())[0]?.weight, 1_000_000n, 'what pins have yet to fetch is taken')
+    state.reserved = 9_999_000_000
+    assert.equal((await free.metrics())[0]?.valid, false)
+    state.reserved = 0
     const repo = diskInformer(components, { metricTtlMs: TTL, metricType: 'reposize' })
     const [used] = await repo.metrics()
     assert.deepEqual([used?.name, used?.value, used?.weight], ['reposize', '1000000', -1_000_000n])

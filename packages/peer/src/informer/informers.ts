@@ -10,20 +10,28 @@ export interface InformerComponents {
   readonly clock: Clock
 }
 
+/** What the pin tracker knows of what is to come. */
+export interface TrackerNumbers {
+  pinQueueSize(): number
+  /** Bytes of the disk. */
+  reservedBytes(): number
+}
+
 export interface DiskInformerComponents extends InformerComponents {
   readonly ipfs: Pick<IpfsConnector, 'repoStat'>
+  readonly tracker: TrackerNumbers
   readonly logger: Logger
   /** @default silentMeter */
   readonly meter?: Meter
 }
 
 export interface PinQueueInformerComponents extends InformerComponents {
-  readonly tracker: { pinQueueSize(): number }
+  readonly tracker: TrackerNumbers
 }
 
-/** `freespace`: bytes left, invalid when there are none; or `reposize`: bytes in use, the fewest preferred. */
+/** `freespace`: bytes left when the pins of now are done, as far as their sizes are known, invalid when there are none; or `reposize`: bytes in use, the fewest preferred. */
 export function diskInformer(components: DiskInformerComponents, config: SectionOf<'disk'>): Informer {
-  const { ipfs, logger, meter = silentMeter } = components
+  const { ipfs, tracker, logger, meter = silentMeter } = components
   const name = config.metricType
   let lastWeight = 0
   meter.gauge(
@@ -42,7 +50,7 @@ export function diskInformer(components: DiskInformerComponents, config: Section
         // The connector has its own deadline for this.
         const { repoSize, storageMax } = await ipfs.repoStat(options)
         if (name === 'reposize') return [make(repoSize, -repoSize, true)]
-        const free = storageMax - repoSize
+        const free = storageMax - repoSize - BigInt(tracker.reservedBytes())
         return [make(free, free, free > 0n)]
       } catch (error) {
         options?.signal?.throwIfAborted()

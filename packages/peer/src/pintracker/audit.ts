@@ -62,13 +62,16 @@ async function collect(
   from: number,
   seed: number,
   { maxPinsInMemory }: AuditLimits,
-  { signal }: AbortOptions,
+  options: AbortOptions,
 ): Promise<{ readonly pins: NumberSet; readonly to: number }> {
+  const { signal } = options
   const deadline = clock.timeout(PIN_LS_DEADLINE_MS)
   const pins = new NumberSet(Math.min(table.counts().pinned, maxPinsInMemory))
   let to = FINGERPRINT_LIMIT
   const list = ipfs.pinLs({ signal: signal === undefined ? deadline : AbortSignal.any([signal, deadline]) })
+  const pace = createPace(clock, options)
   for await (const { cid, type } of list) {
+    if (pace.isDue()) await pace.rest()
     if (type !== 'recursive' && type !== 'direct') continue
     const mark = fingerprint(cid.bytes, seed)
     if (mark < from || mark >= to) continue
@@ -87,7 +90,7 @@ function entryOf(mark: number, type: 'recursive' | 'direct'): number {
 }
 
 async function markMissing(
-  { table, noticed }: AuditComponents,
+  { table, noticed, clock }: AuditComponents,
   isMissing: (cid: Uint8Array, row: Row) => boolean,
   options: AbortOptions,
 ): Promise<number> {
@@ -103,13 +106,33 @@ async function markMissing(
       lost += applied.filter(({ before, row }) => before !== row).length
     }, options)
   }
+  const pace = createPace(clock, options)
   for await (const [cid, row] of table.entries(options)) {
+    if (pace.isDue()) await pace.rest()
     if (!isMissing(cid, row)) continue
     batch.push(lostEvent(cidOfBytes(cid), row))
     if (batch.length >= LOST_BATCH) await write()
   }
   await write()
   return lost
+}
+
+/** Rows after which an audit rests for as long as they took: a million of them must not keep requests and pins waiting. */
+const PACE_ROWS = 1_000
+/** Milliseconds of such a rest at most: what took longer was waiting, not work. */
+const LONGEST_REST_MS = 50
+
+function createPace(clock: Clock, options: AbortOptions) {
+  let rows = 0
+  let since = clock.monotonic()
+  return {
+    isDue: () => ++rows % PACE_ROWS === 0,
+    async rest() {
+      const took = clock.monotonic() - since
+      if (took > 0) await clock.sleep(Math.min(LONGEST_REST_MS, took), options)
+      since = clock.monotonic()
+    },
+  }
 }
 
 /** The event for a pin that the daemon turns out not to have. */

@@ -26,6 +26,8 @@ export interface Breaker {
   trip(cid: CID): void
   /** The daemon has answered. */
   answered(): void
+  /** The daemon broke off an answer: asks at once whether it is still there. Resolves with what `isOpen` says then. */
+  suspect(cid: CID): Promise<boolean>
 }
 
 /** Milliseconds between probes (Go: one request a second after many connection failures). */
@@ -61,21 +63,30 @@ export function createBreaker(
     }
   }
 
-  return {
-    isOpen,
-    answered,
-    trip(cid) {
-      if (open) return
-      open = true
-      logger.warn('the IPFS daemon cannot be reached; pinning waits until it answers')
-      scope.run('probe the IPFS daemon', async signal => {
-        while (isOpen()) {
-          await clock.sleep(PROBE_INTERVAL_MS, { signal })
-          if (await probe(cid, signal)) answered()
-        }
-      })
-    },
+  const trip = (cid: CID) => {
+    if (open) return
+    open = true
+    logger.warn('the IPFS daemon cannot be reached; pinning waits until it answers')
+    scope.run('probe the IPFS daemon', async signal => {
+      while (isOpen()) {
+        await clock.sleep(PROBE_INTERVAL_MS, { signal })
+        if (await probe(cid, signal)) answered()
+      }
+    })
   }
+
+  /** One question for all who ask meanwhile. */
+  let suspecting: Promise<boolean> | undefined
+  const ask = async (cid: CID) => {
+    try {
+      if (!(await probe(cid, scope.signal))) trip(cid)
+      return open
+    } finally {
+      suspecting = undefined
+    }
+  }
+
+  return { isOpen, answered, trip, suspect: async cid => open || (await (suspecting ??= ask(cid))) }
 }
 
 export function isUnreachable(error: unknown): boolean {

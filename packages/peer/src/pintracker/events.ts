@@ -27,6 +27,7 @@ export function pinsetEvent(
     place: placeOf(pin, self),
     submitted: pin.timestamp === null ? 0 : Math.max(0, Number(pin.timestamp / 1_000_000n)),
     direct: pin.maxDepth === 0,
+    size: Number(pin.size ?? 0n),
     continues: operation !== undefined && serves(operation, pin),
   }
 }

@@ -3,7 +3,7 @@ import type { Clock } from '@ipfs-cluster/base'
 import type { CID } from 'multiformats/cid'
 import type { PinState } from '../state/index.ts'
 import { pinsetEvent, placeOf } from './events.ts'
-import { newOperation, type Operation, type Operations } from './operations.ts'
+import { newOperation, type Lane, type Operation, type Operations } from './operations.ts'
 import { createQueueReader, type Candidate, type QueueReader } from './queue.ts'
 import { QUEUES, type QueueName } from './rows.ts'
 import type { Applied, TableEvent, TrackerTable } from './table.ts'
@@ -15,28 +15,28 @@ export interface FeederComponents {
   readonly selfId: PeerId
   readonly clock: Clock
   readonly operations: Operations
-  readonly places: Places
+  readonly ahead: Ahead
   /** After rows were corrected; inside `exclusive`. */
   readonly noticed: (applied: readonly Applied[]) => void
 }
 
-/** Operations that may run at once. */
-export interface Places {
-  readonly pin: number
-  readonly unpin: number
-  /** Of those for pins, how many retries may take. */
-  readonly retry: number
-}
+/** Operations to have ready, at least: as many as there are places. */
+export type Ahead = Readonly<Record<Lane, number>>
+
+/** Milliseconds of work to have ready: what is read and written together costs a fraction of what it costs one by one. */
+const AHEAD_MS = 250
+/** Operations to have ready, at most; also how many of a kind are read at once. */
+export const MAX_AHEAD = 512
 
 /**
- * Takes operations out of the queues ahead of time, as many as there are places, so that a place that falls free is taken at once.
- * All calls inside `exclusive`.
+ * Takes operations out of the queues ahead of time, so that a place that falls free is taken at once: as many as there are places, or as
+ * are done in a moment. All calls inside `exclusive`.
  */
 export interface Feeder {
   /** `again`: some of what it found was stale, so look once more. `wakeAt`: Unix ms when the next one is due. */
   refill(): Promise<{ readonly again: boolean; readonly wakeAt: number | undefined }>
-  /** Whether the queues may hold more that is due. */
-  mayHaveMore(): boolean
+  /** Whether so few are ready, and more may be due, that the queues should be looked at soon. */
+  isLow(): boolean
   /** See `QueueReader.rewind`. */
   rewind(queue: QueueName, due: number, cid: CID): void
   /** See `QueueReader.oldestDue`. */
@@ -44,19 +44,39 @@ export interface Feeder {
 }
 
 export function createFeeder(components: FeederComponents): Feeder {
-  const { table, clock, operations, places } = components
+  const { table, clock, operations, ahead } = components
   const readers = Object.fromEntries(
     QUEUES.map((name): [QueueName, QueueReader] => [name, createQueueReader(table, name)]),
   ) as Readonly<Record<QueueName, QueueReader>>
+
+  const wanted: Record<Lane, number> = { ...ahead }
+  let measured = { at: clock.monotonic(), fresh: 0, unpin: 0 }
+  /** What was started since the last look, scaled to `AHEAD_MS`. */
+  const measure = () => {
+    const at = clock.monotonic()
+    const passed = at - measured.at
+    if (passed <= 0) return
+    const [fresh, unpin] = [operations.started('fresh'), operations.started('unpin')]
+    const scaled = (count: number, least: number) =>
+      Math.min(MAX_AHEAD, Math.max(least, Math.ceil((count / passed) * AHEAD_MS)))
+    wanted.fresh = scaled(fresh - measured.fresh, ahead.fresh)
+    wanted.unpin = scaled(unpin - measured.unpin, ahead.unpin)
+    measured = { at, fresh, unpin }
+  }
 
   const rewind = (queue: QueueName, due: number, cid: CID) => readers[queue].rewind(due, cid)
 
   return {
     rewind,
     oldestDue: queue => readers[queue].oldestDue(),
-    mayHaveMore: () => QUEUES.some(name => readers[name].mayHaveMore()),
+    isLow() {
+      const low = (lane: Lane) => operations.ready(lane) <= wanted[lane] / 2
+      const more = (queue: QueueName) => readers[queue].mayHaveMore()
+      return (low('fresh') && (more('priority') || more('normal'))) || (low('unpin') && more('unpin'))
+    },
     async refill() {
       const now = clock.now()
+      measure()
       const candidates: Candidate[] = []
       const dues: number[] = []
       const ask = async (queue: QueueName, count: number) => {
@@ -68,12 +88,12 @@ export function createFeeder(components: FeederComponents): Feeder {
       }
       try {
         // Retries that are ready must not keep fresh pins from being taken; of retries there are few at a time.
-        const room = places.pin - operations.readyPins('fresh')
+        const room = wanted.fresh - operations.ready('fresh')
         await ask('priority', room)
         await ask('normal', room - candidates.length)
-        const left = room - candidates.length - operations.readyPins('retry')
-        await ask('retry', Math.min(left, places.retry - operations.retries()))
-        await ask('unpin', places.unpin - operations.readyUnpins())
+        const left = room - candidates.length - operations.ready('retry')
+        await ask('retry', Math.min(left, ahead.retry - operations.ready('retry')))
+        await ask('unpin', wanted.unpin - operations.ready('unpin'))
         const admitted = await admit(components, candidates)
         const wakeAt = dues.length === 0 ? undefined : Math.min(...dues)
         return { again: admitted < candidates.length, wakeAt }
@@ -103,8 +123,9 @@ async function admit(components: FeederComponents, candidates: readonly Candidat
       corrections.push({ cid, event: pinsetEvent(pin, selfId, undefined) })
       return
     }
-    const { generation, status } = row
-    admitted.push(newOperation({ cid, kind, queue, generation, pin, counted: isWaiting(status) }))
+    const { generation, status, size, kept } = row
+    const counted = isWaiting(status)
+    admitted.push(newOperation({ cid, kind, queue, generation, pin, counted, size, kept }))
   })
   if (corrections.length > 0) noticed(await table.apply(corrections))
   for (const operation of admitted) operations.add(operation)

@@ -1,17 +1,19 @@
 import {
   cidOfBytes,
+  isRareStatus,
   matchesStatus,
   TRACKER_STATUS,
   type PinInfo,
   type TrackerStatus,
 } from '@ipfs-cluster/api'
-import { compareBytes, type AbortOptions } from '@ipfs-cluster/base'
+import { batchesOf, compareBytes, type AbortOptions } from '@ipfs-cluster/base'
 import type { CID } from 'multiformats/cid'
 import type { PinState } from '../state/index.ts'
 import type { Operations } from './operations.ts'
 import { ROW_STATUSES, type Row, type RowStatus } from './rows.ts'
 import { pinInfo, type StatusContext } from './status.ts'
 import type { TrackerTable } from './table.ts'
+import type { StatusListOptions } from './types.ts'
 
 export interface ListingComponents {
   readonly table: TrackerTable
@@ -26,38 +28,48 @@ type Listed = readonly [cid: Uint8Array, row: Row | undefined]
 /** Rows joined with the pinset at a time. */
 const LISTING_CHUNK = 500
 
-/** Statuses that no index holds: nearly every pin has one of them. */
-const RESTING = TRACKER_STATUS.pinned | TRACKER_STATUS.remote
-
 /**
- * Every CID whose status here matches `filter`, in the order of binary CIDs. A filter without `pinned` and `remote` reads the index
- * alone, so that it costs what it yields.
+ * Every CID whose status here matches `filter`, in the order of binary CIDs, in batches; one of them may be empty, which tells that the list
+ * goes on. A rare status is read from its index, so that it costs what it yields.
  */
 export async function* listStatus(
   components: ListingComponents,
   filter: TrackerStatus,
-  options: AbortOptions = {},
-): AsyncGenerator<PinInfo> {
+  options: StatusListOptions = {},
+): AsyncGenerator<readonly PinInfo[]> {
   const { table } = components
-  const whole = filter === 0 || (filter & RESTING) !== 0
-  const source: AsyncIterable<Listed> = whole ? table.entries(options) : indexed(components, filter, options)
+  const { facts = true } = options
+  const source: AsyncIterable<Listed> = isRareStatus(filter)
+    ? indexed(components, filter, options)
+    : table.entries(options)
   for await (const chunk of inChunks(source, LISTING_CHUNK)) {
     options.signal?.throwIfAborted()
-    for (const info of await describe(components, chunk)) {
-      if (matchesStatus(info.status, filter)) yield info
-    }
+    const infos = await describe(components, chunk, facts)
+    yield filter === 0 ? infos : infos.filter(({ status }) => matchesStatus(status, filter))
   }
+}
+
+/** Statuses of these CIDs from the table, in their order; of those that are in neither table nor pinset, too. */
+export async function statusesOf(
+  { table, state, operations, context }: ListingComponents,
+  cids: readonly CID[],
+): Promise<PinInfo[]> {
+  const [rows, pins] = await Promise.all([table.rows(cids), state.getMany(cids)])
+  const now = context()
+  return cids.map((cid, i) => pinInfo(cid, rows[i], operations.get(cid), pins[i], now))
 }
 
 /** CIDs that may match, in order; a row is read when it is described. */
 async function* indexed(
   { table, operations }: ListingComponents,
   filter: TrackerStatus,
-  options: AbortOptions,
+  options: StatusListOptions,
 ): AsyncGenerator<Listed> {
   const statuses = ROW_STATUSES.filter(status => (TRACKER_STATUS[status] & filter) !== 0)
   const sources = statuses.map(status => table.withStatus(status, options))
-  if ((filter & (TRACKER_STATUS.pinning | TRACKER_STATUS.unpinning)) !== 0) sources.push(underWay(operations))
+  if ((filter & (TRACKER_STATUS.pinning | TRACKER_STATUS.unpinning)) !== 0) {
+    sources.push(underWay(operations, options.after))
+  }
   for await (const cid of mergeSorted(sources)) yield [cid, undefined]
 }
 
@@ -70,17 +82,18 @@ export function withAnyStatus(
   return mergeSorted(statuses.map(status => table.withStatus(status, options)))
 }
 
-async function* underWay(operations: Operations): AsyncGenerator<Uint8Array> {
+async function* underWay(operations: Operations, after: CID | undefined): AsyncGenerator<Uint8Array> {
   const cids = [...operations.all()].filter(({ state }) => state !== 'ready').map(({ cid }) => cid.bytes)
-  yield* cids.sort(compareBytes)
+  yield* cids.filter(cid => after === undefined || compareBytes(cid, after.bytes) > 0).sort(compareBytes)
 }
 
 async function describe(
   { table, state, operations, context }: ListingComponents,
   chunk: readonly Listed[],
+  facts: boolean,
 ): Promise<PinInfo[]> {
   const cids = chunk.map(([bytes]) => cidOfBytes(bytes))
-  const [rows, pins] = await Promise.all([rowsOf(table, cids, chunk), state.getMany(cids)])
+  const [rows, pins] = await Promise.all([rowsOf(table, cids, chunk), facts ? state.getMany(cids) : []])
   const now = context()
   const infos: PinInfo[] = []
   cids.forEach((cid, i) => {
@@ -130,11 +143,13 @@ export async function* mergeSorted(
 /** Groups of at most `size` items. */
 export async function* inChunks<T>(source: AsyncIterable<T>, size: number): AsyncGenerator<readonly T[]> {
   let chunk: T[] = []
-  for await (const item of source) {
-    chunk.push(item)
-    if (chunk.length < size) continue
-    yield chunk
-    chunk = []
+  for await (const batch of batchesOf(source)) {
+    for (const item of batch) {
+      chunk.push(item)
+      if (chunk.length < size) continue
+      yield chunk
+      chunk = []
+    }
   }
   if (chunk.length > 0) yield chunk
 }

@@ -11,6 +11,7 @@ import {
   encodeRow,
   indexRange,
   MAX_ERROR_BYTES,
+  NO_BYTES,
   NO_ROWS,
   QUEUES,
   queueEnd,
@@ -32,6 +33,11 @@ const anyRow: fc.Arbitrary<Row> = fc.record(
     changed: fc.maxSafeNat().map(n => n % 2 ** 48),
     submitted: fc.maxSafeNat().map(n => n % 2 ** 48),
     direct: fc.boolean(),
+    size: fc.oneof(
+      fc.constant(0),
+      fc.maxSafeNat().map(n => n % 2 ** 48),
+    ),
+    kept: fc.boolean(),
     error: fc.string({ unit: 'grapheme', maxLength: 40 }),
   },
   { noNullPrototype: true },
@@ -51,6 +57,8 @@ test('the layout is what the header says', () => {
     due: 0x0102_0304_0506,
     changed: 7,
     submitted: 8,
+    size: 0,
+    kept: false,
     error: 'no',
   }
   assert.equal(
@@ -59,6 +67,9 @@ test('the layout is what the header says', () => {
       '',
     ),
   )
+  const sized = toHex(encodeRow({ ...row, size: 0x0a0b_0c0d_0e0f, kept: true }))
+  assert.equal(sized.slice(0, 6), '010207')
+  assert.equal(sized.slice(-16), '0a0b0c0d0e0f6e6f')
 })
 
 test('every row reads back as written', () => {
@@ -75,7 +86,10 @@ test('a long error text is cut, a broken row refused', () => {
 
 test('counts read back, those of another format do not', () => {
   const counts = { ...NO_ROWS, pinned: 2 ** 40, sharded: 1 }
-  assert.deepEqual(decodeCounts(encodeCounts(counts)), { format: 1, counts })
+  const bytes = { pinned: 2 ** 52 + 1, waiting: 3 }
+  assert.deepEqual(decodeCounts(encodeCounts(counts, bytes)), { format: 1, counts, bytes })
+  const older = encodeCounts(counts, bytes).subarray(0, 49)
+  assert.deepEqual(decodeCounts(older), { format: 1, counts, bytes: NO_BYTES }, 'written without totals')
   assert.deepEqual(decodeCounts(Uint8Array.of(9)), { format: 9 })
 })
 

@@ -3,8 +3,8 @@
  *
  * | key | value |
  * |---|---|
- * | `m` | counts: format version (1 byte), then for each status of `ROW_STATUSES` the number of rows (6 bytes each) |
- * | `r` CID | a row: status, queue, flags (1 byte each), generation, attempts (4 each), due, changed, submitted (6 each, ms), error text (UTF-8) |
+ * | `m` | counts: format version (1 byte), then for each status of `ROW_STATUSES` the number of rows (6 bytes each), then the totals of `RowBytes` (8 each, doubles; missing: 0) |
+ * | `r` CID | a row: status, queue, flags (1 byte each), generation, attempts (4 each), due, changed, submitted (6 each, ms), size if a flag says so (6), error text (UTF-8) |
  * | `i` status CID | nothing: index of the rows that are neither pinned nor remote |
  * | `q` queue due(6) CID | nothing: the queues, soonest first |
  *
@@ -56,9 +56,23 @@ export interface Row {
   readonly submitted: number
   /** The pin is wanted direct, not recursive. */
   readonly direct: boolean
+  /** Bytes of the content: measured when it was pinned, or known before, or what one had that was too large; 0: not known. */
+  readonly size: number
+  /** It was pinned here when it was asked for again: the space that it needs is taken already. */
+  readonly kept: boolean
   /** Why the last operation failed. */
   readonly error: string
 }
+
+/** Known sizes, all rows together. Bytes. */
+export interface RowBytes {
+  /** Of what is pinned. */
+  readonly pinned: number
+  /** Of what waits for its first turn, and is not kept. */
+  readonly waiting: number
+}
+
+export const NO_BYTES: RowBytes = { pinned: 0, waiting: 0 }
 
 /** Number of rows of each status. */
 export type RowCounts = Readonly<Record<RowStatus, number>>
@@ -67,7 +81,11 @@ export type RowCounts = Readonly<Record<RowStatus, number>>
 export const MAX_ERROR_BYTES = 1024
 
 const HEADER_BYTES = 29
+const SIZE_BYTES = 6
 const FLAG_DIRECT = 1
+const FLAG_SIZE = 2
+const FLAG_KEPT = 4
+const MAX_SIZE = 2 ** 48 - 1
 const NO_QUEUE = 0xff
 const [META, ROW, INDEX, QUEUE] = [0x6d, 0x72, 0x69, 0x71] as const
 
@@ -88,6 +106,10 @@ export function indexRange(status: RowStatus): StoreRange {
   return { gte: Uint8Array.of(INDEX, prefix), lt: Uint8Array.of(INDEX, prefix + 1) }
 }
 
+export function indexKey(status: RowStatus, cid: CID): Uint8Array {
+  return concatBytes([Uint8Array.of(INDEX, ROW_STATUSES.indexOf(status)), cid.bytes])
+}
+
 /** The binary CID of an index key. */
 export function cidOfIndexKey(key: Uint8Array): Uint8Array {
   return key.subarray(2)
@@ -103,12 +125,13 @@ export function queueEnd(queue: QueueName): Uint8Array {
   return Uint8Array.of(QUEUE, QUEUES.indexOf(queue) + 1)
 }
 
-export function queueKey(queue: QueueName, due: number, cid: CID): Uint8Array {
+/** @param cid without it, the key below those of all CIDs with that due time. */
+export function queueKey(queue: QueueName, due: number, cid: CID | undefined): Uint8Array {
   const head = new Uint8Array(8)
   head[0] = QUEUE
   head[1] = QUEUES.indexOf(queue)
   writeUint48(new DataView(head.buffer), 2, due)
-  return concatBytes([head, cid.bytes])
+  return cid === undefined ? head : concatBytes([head, cid.bytes])
 }
 
 export interface QueueEntry {
@@ -122,17 +145,19 @@ export function readQueueKey(key: Uint8Array): QueueEntry {
 
 export function encodeRow(row: Row): Uint8Array {
   const error = utf8(row.error).subarray(0, MAX_ERROR_BYTES)
-  const out = new Uint8Array(HEADER_BYTES + error.length)
+  const head = HEADER_BYTES + (row.size > 0 ? SIZE_BYTES : 0)
+  const out = new Uint8Array(head + error.length)
   const fields = view(out)
   out[0] = ROW_STATUSES.indexOf(row.status)
   out[1] = row.queue === undefined ? NO_QUEUE : QUEUES.indexOf(row.queue)
-  out[2] = row.direct ? FLAG_DIRECT : 0
+  out[2] = (row.direct ? FLAG_DIRECT : 0) | (row.size > 0 ? FLAG_SIZE : 0) | (row.kept ? FLAG_KEPT : 0)
   fields.setUint32(3, row.generation)
   fields.setUint32(7, row.attempts)
   writeUint48(fields, 11, row.due)
   writeUint48(fields, 17, row.changed)
   writeUint48(fields, 23, row.submitted)
-  out.set(error, HEADER_BYTES)
+  if (row.size > 0) writeUint48(fields, HEADER_BYTES, Math.min(row.size, MAX_SIZE))
+  out.set(error, head)
   return out
 }
 
@@ -144,16 +169,21 @@ export function decodeRow(bytes: Uint8Array): Row {
     throw new RangeError('not a row of the pin tracker')
   }
   const fields = view(bytes)
+  const flags = bytes[2] ?? 0
+  const head = HEADER_BYTES + ((flags & FLAG_SIZE) === 0 ? 0 : SIZE_BYTES)
+  if (bytes.length < head) throw new RangeError('not a row of the pin tracker')
   return {
     status,
     queue,
-    direct: ((bytes[2] ?? 0) & FLAG_DIRECT) !== 0,
+    direct: (flags & FLAG_DIRECT) !== 0,
+    kept: (flags & FLAG_KEPT) !== 0,
+    size: head === HEADER_BYTES ? 0 : readUint48(fields, HEADER_BYTES),
     generation: fields.getUint32(3),
     attempts: fields.getUint32(7),
     due: readUint48(fields, 11),
     changed: readUint48(fields, 17),
     submitted: readUint48(fields, 23),
-    error: utf8Text(bytes.subarray(HEADER_BYTES)),
+    error: utf8Text(bytes.subarray(head)),
   }
 }
 
@@ -174,30 +204,47 @@ function sideKeys(cid: CID, row: Row | undefined): Uint8Array[] {
   if (row === undefined) return []
   const keys: Uint8Array[] = []
   if (row.status !== 'pinned' && row.status !== 'remote') {
-    keys.push(concatBytes([Uint8Array.of(INDEX, ROW_STATUSES.indexOf(row.status)), cid.bytes]))
+    keys.push(indexKey(row.status, cid))
   }
   if (row.queue !== undefined) keys.push(queueKey(row.queue, row.due, cid))
   return keys
 }
 
-export function encodeCounts(counts: RowCounts): Uint8Array {
-  const out = new Uint8Array(1 + ROW_STATUSES.length * 6)
+const COUNTS_BYTES = 1 + ROW_STATUSES.length * 6
+
+export function encodeCounts(counts: RowCounts, bytes: RowBytes): Uint8Array {
+  const out = new Uint8Array(COUNTS_BYTES + 16)
   const fields = view(out)
   out[0] = ROW_FORMAT
   ROW_STATUSES.forEach((status, i) => writeUint48(fields, 1 + i * 6, counts[status]))
+  fields.setFloat64(COUNTS_BYTES, bytes.pinned)
+  fields.setFloat64(COUNTS_BYTES + 8, bytes.waiting)
   return out
 }
 
-/** Format version and counts; `undefined` counts when the version is not ours. */
-export function decodeCounts(bytes: Uint8Array): { readonly format: number; readonly counts?: RowCounts } {
-  const format = bytes[0] ?? 0
-  if (format !== ROW_FORMAT || bytes.length !== 1 + ROW_STATUSES.length * 6) return { format }
-  const fields = view(bytes)
+/** What the counts row says; only the format version when that is not ours. */
+export interface StoredCounts {
+  readonly format: number
+  readonly counts?: RowCounts
+  readonly bytes?: RowBytes
+}
+
+export function decodeCounts(row: Uint8Array): StoredCounts {
+  const format = row[0] ?? 0
+  const withBytes = row.length === COUNTS_BYTES + 16
+  if (format !== ROW_FORMAT || (row.length !== COUNTS_BYTES && !withBytes)) return { format }
+  const fields = view(row)
   const counts = { ...NO_ROWS }
   ROW_STATUSES.forEach((status, i) => {
     counts[status] = readUint48(fields, 1 + i * 6)
   })
-  return { format, counts }
+  // No row had a size before there were totals.
+  if (!withBytes) return { format, counts, bytes: NO_BYTES }
+  const bytes = {
+    pinned: fields.getFloat64(COUNTS_BYTES),
+    waiting: fields.getFloat64(COUNTS_BYTES + 8),
+  }
+  return { format, counts, bytes }
 }
 
 export const NO_ROWS: RowCounts = {

@@ -2,6 +2,7 @@ import type { PeerId } from '@ipfs-cluster/api'
 import {
   asError,
   errorMessage,
+  LastingFailure,
   type Clock,
   type Logger,
   type Random,
@@ -10,8 +11,10 @@ import {
 import type { IpfsConnector } from '../ipfsconn/index.ts'
 import type { PinState } from '../state/index.ts'
 import { createBreaker, type Breaker } from './breaker.ts'
-import { createFeeder, type Places } from './feeder.ts'
+import { createDaemonLoad, type DaemonLoad } from './daemon-load.ts'
+import { createFeeder } from './feeder.ts'
 import { createOperations, type Operation, type Operations } from './operations.ts'
+import { createPlaces, placeLimits, type Places } from './places.ts'
 import type { QueueName } from './rows.ts'
 import type { Applied, TrackerTable } from './table.ts'
 import type { PinTrackerConfig } from './types.ts'
@@ -21,7 +24,7 @@ import { createWorkers, RELEASED } from './workers.ts'
 export interface RunnerComponents {
   readonly table: TrackerTable
   readonly state: Pick<PinState, 'getMany'>
-  readonly ipfs: Pick<IpfsConnector, 'pin' | 'unpin' | 'pinLsCid'>
+  readonly ipfs: Pick<IpfsConnector, 'pin' | 'unpin' | 'pinLsCid' | 'arePinned'>
   readonly selfId: PeerId
   readonly clock: Clock
   readonly random: Random
@@ -35,6 +38,8 @@ export interface RunnerComponents {
 export interface Runner {
   readonly operations: Operations
   readonly breaker: Breaker
+  readonly places: Pick<Places, 'aside'>
+  readonly load: Pick<DaemonLoad, 'limit'>
   /** See `QueueReader.oldestDue`. */
   oldestDue(queue: QueueName): number | undefined
   /** After `table.apply`, still inside `exclusive`: stops what is no longer wanted and looks at what came in. */
@@ -45,10 +50,10 @@ export interface Runner {
 
 /** Unpins under way at once; they have their own place, so that neither kind waits for the other. */
 export const UNPIN_CONCURRENCY = 1
-/** Share of the pin places that retries may take; the others stay free for fresh pins. */
-export const RETRY_SHARE = 0.5
 /** Finished operations gathered before they are written down. */
-const MAX_GATHERED = 128
+const MAX_GATHERED = 512
+/** How many times longer results are gathered while more is ready to run. */
+const GATHER_BUSY = 5
 /** Milliseconds of rest after the store failed. */
 export const STORE_RETRY_MS = 1_000
 /** Longest rest in milliseconds: keeps timers inside what the system can count. */
@@ -57,11 +62,10 @@ const MAX_IDLE_MS = 3_600_000
 /** Starts to run what is queued, in `scope`. */
 export function createRunner(components: RunnerComponents, config: PinTrackerConfig): Runner {
   const { table, clock, logger, scope, gatherMs } = components
-  const places: Places = {
-    pin: config.concurrentPins,
-    unpin: UNPIN_CONCURRENCY,
-    retry: Math.max(1, Math.floor(config.concurrentPins * RETRY_SHARE)),
-  }
+  const limits = placeLimits(config.concurrentPins)
+  const ahead = { fresh: limits.pins, retry: limits.retries, unpin: UNPIN_CONCURRENCY }
+  const places = createPlaces(limits)
+  const load = createDaemonLoad(config.concurrentPins)
   const operations = createOperations()
   const wakeup = createWakeup(clock)
   // For what a turn should not be put off for.
@@ -73,10 +77,18 @@ export function createRunner(components: RunnerComponents, config: PinTrackerCon
   const breaker = createBreaker(components, wakeNow)
   const onFinished = () => {
     wakeup.wake()
-    const fewReady = operations.readyPins('fresh') <= places.pin / 2 && feeder.mayHaveMore()
-    if (fewReady || workers.finished.length >= MAX_GATHERED) hurry.wake()
+    if (workers.finished.length >= MAX_GATHERED || feeder.isLow()) hurry.wake()
   }
-  const workers = createWorkers({ ...components, operations, breaker, places, onFinished })
+  const workers = createWorkers({
+    ...components,
+    operations,
+    breaker,
+    places,
+    load,
+    unpins: UNPIN_CONCURRENCY,
+    config,
+    onFinished,
+  })
 
   const noticed = (applied: readonly Applied[]) => {
     for (const { cid, row, before, cancel } of applied) {
@@ -87,7 +99,7 @@ export function createRunner(components: RunnerComponents, config: PinTrackerCon
     }
     wakeNow()
   }
-  const feeder = createFeeder({ ...components, operations, places, noticed })
+  const feeder = createFeeder({ ...components, operations, ahead, noticed })
 
   const flush = async () => {
     const batch = workers.finished.slice()
@@ -105,17 +117,21 @@ export function createRunner(components: RunnerComponents, config: PinTrackerCon
     return await feeder.refill()
   }
 
+  const trouble = new LastingFailure(logger, clock)
   scope.run('pin queues', async signal => {
     while (true) {
       try {
         const { again, wakeAt } = await table.exclusive(turn, { signal })
+        trouble.succeeded('the pin queues work again')
         workers.start()
         if (again) continue
         await wakeup.wait(restMs(wakeAt, clock), signal)
-        if (gatherMs > 0) await hurry.wait(gatherMs, signal)
+        // Whoever has more to do waits longer for company; nothing stands still meanwhile.
+        const company = operations.ready('fresh') + operations.ready('unpin') > 0 ? GATHER_BUSY : 1
+        if (gatherMs > 0) await hurry.wait(gatherMs * company, signal)
       } catch (error) {
         signal.throwIfAborted()
-        logger.error(
+        trouble.failed(
           { err: asError(error) },
           `the pin queues cannot be read or written: ${errorMessage(error)}`,
         )
@@ -123,7 +139,7 @@ export function createRunner(components: RunnerComponents, config: PinTrackerCon
       }
     }
   })
-  return { operations, breaker, oldestDue: queue => feeder.oldestDue(queue), noticed, flush }
+  return { operations, breaker, places, load, oldestDue: queue => feeder.oldestDue(queue), noticed, flush }
 }
 
 function restMs(wakeAt: number | undefined, clock: Clock): number | undefined {

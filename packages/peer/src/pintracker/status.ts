@@ -10,6 +10,7 @@ import {
 import type { CID } from 'multiformats/cid'
 import { placeOf } from './events.ts'
 import type { Operation } from './operations.ts'
+import { pinProgress } from './progress.ts'
 import type { Row } from './rows.ts'
 import { isPriority, waitsForPin } from './transitions.ts'
 import type { PinTrackerConfig } from './types.ts'
@@ -54,18 +55,24 @@ export function pinInfo(
       ts: nanoseconds(underWay.startedAt),
       attemptCount: row.attempts + 1,
       priorityPin: underWay.kind === 'pin' && isPriority(row, context),
+      ...progressOf(underWay, context),
     }
   }
   // As in Go, what rests is dated by the pin, and what has an operation by its last change.
-  const rests = row.queue === undefined && pin !== undefined
+  const rests = row.queue === undefined
   return {
     ...base,
     status: TRACKER_STATUS[row.status],
-    ts: rests ? pin.timestamp : nanoseconds(row.changed),
+    ts: rests ? submittedAt(row, pin) : nanoseconds(row.changed),
     error: row.error,
     attemptCount: row.attempts,
     priorityPin: waitsForPin(row) && isPriority(row, context),
+    ...(row.status === 'pinned' && row.size > 0 ? { size: BigInt(row.size) } : {}),
   }
+}
+
+function progressOf({ progress, pin }: Operation, { now }: StatusContext): Pick<PinInfo, 'progress'> {
+  return progress === undefined ? {} : { progress: pinProgress(progress, pin?.size, now) }
 }
 
 /** The status when the daemon says `found` of a pin that the table has as pinned. */
@@ -89,6 +96,12 @@ function withoutRow(
   const place = placeOf(pin, selfId)
   const status = place === 'here' ? TRACKER_STATUS.pin_queued : TRACKER_STATUS[place]
   return { status, ts: pin.timestamp }
+}
+
+/** The pinset keeps whole seconds, so the row's milliseconds are as exact. */
+function submittedAt({ submitted }: Row, pin: Pin | undefined): bigint | null {
+  if (pin !== undefined) return pin.timestamp
+  return submitted === 0 ? null : nanoseconds(submitted)
 }
 
 function newPinInfo(cid: CID, pin: Pin | undefined, { selfId, info }: StatusContext): PinInfo {

@@ -1,12 +1,15 @@
 import { cidText } from '@ipfs-cluster/api'
 import {
+  batchesOf,
   Limiter,
+  mapBatches,
   prefixOps,
   subStore,
   type AbortOptions,
   type Clock,
   type Store,
   type StoreOp,
+  type StoreRange,
 } from '@ipfs-cluster/base'
 import type { CID } from 'multiformats/cid'
 import {
@@ -15,8 +18,10 @@ import {
   decodeCounts,
   decodeRow,
   encodeCounts,
+  indexKey,
   indexRange,
   metaKey,
+  NO_BYTES,
   NO_ROWS,
   queueEnd,
   readQueueKey,
@@ -28,6 +33,7 @@ import {
   type QueueEntry,
   type QueueName,
   type Row,
+  type RowBytes,
   type RowCounts,
   type RowStatus,
 } from './rows.ts'
@@ -47,6 +53,10 @@ export interface Applied {
   readonly cancel: boolean
 }
 
+export interface RangeOptions extends AbortOptions {
+  readonly after?: CID | undefined
+}
+
 /** The durable table. Reading is free; `apply` only inside `exclusive`. */
 export interface TrackerTable {
   /** Runs `work` alone: nothing else changes the table meanwhile. */
@@ -59,10 +69,10 @@ export interface TrackerTable {
   row(cid: CID): Promise<Row | undefined>
   /** Rows in the order of `cids`. */
   rows(cids: readonly CID[]): Promise<(Row | undefined)[]>
-  /** Every row in key order, of one consistent state. */
-  entries(options?: AbortOptions): AsyncIterable<readonly [cid: Uint8Array, row: Row]>
+  /** Every row in key order, of one consistent state; with `after`, those behind that CID. */
+  entries(options?: RangeOptions): AsyncIterable<readonly [cid: Uint8Array, row: Row]>
   /** Binary CIDs with that stored status, in key order; not for `pinned` and `remote`, which have no index. */
-  withStatus(status: RowStatus, options?: AbortOptions): AsyncIterable<Uint8Array>
+  withStatus(status: RowStatus, options?: RangeOptions): AsyncIterable<Uint8Array>
   /** Queue rows from `from` on, soonest first, at most `limit`. */
   queued(
     queue: QueueName,
@@ -70,6 +80,7 @@ export interface TrackerTable {
     limit: number,
   ): AsyncIterable<readonly [key: Uint8Array, entry: QueueEntry]>
   counts(): RowCounts
+  bytes(): RowBytes
   /** Pins that wait for their first turn, those under way included. */
   waiting(): number
 }
@@ -82,12 +93,13 @@ export interface TrackerTable {
 export async function openTable(root: Store, clock: Clock, config: PinTrackerConfig): Promise<TrackerTable> {
   const store = subStore(root, TRACKER_PREFIX)
   const lock = new Limiter(1)
-  let counts = await readCounts(store)
+  let { counts, bytes } = await readCounts(store)
 
   const apply: TrackerTable['apply'] = async (events, extra = []) => {
     const known = await readRows(store, events)
     const now = clock.now()
     const next: Record<RowStatus, number> = { ...counts }
+    let nextBytes = bytes
     const applied: Applied[] = []
     for (const { cid, event } of events) {
       const entry = known.get(cidText(cid))
@@ -97,13 +109,16 @@ export async function openTable(root: Store, clock: Clock, config: PinTrackerCon
       if (entry !== undefined) entry.now = row
       if (before !== undefined) next[before.status]--
       if (row !== undefined) next[row.status]++
+      nextBytes = changedBytes(nextBytes, before, row)
       applied.push({ cid, before, row, cancel })
     }
     const ops = [...known.values()].flatMap(({ cid, stored, now }) => rowOps(cid, stored, now))
-    if (ops.length > 0) ops.push({ type: 'put', key: metaKey, value: encodeCounts(next) })
-    // Not synced: what a power cut takes is taken whole, the acknowledged changes and the rows that came of them, and is done again.
-    await root.batch([...prefixOps(TRACKER_PREFIX, ops), ...extra])
+    if (ops.length > 0) ops.push({ type: 'put', key: metaKey, value: encodeCounts(next, nextBytes) })
+    // Synced although all of it could be done again: the engine's log is in several files, a power cut takes the unsynced end of each, and the
+    // counts of a later batch would stay without the rows of an earlier one. A batch is many results, and shares the sync of others.
+    await root.batch([...prefixOps(TRACKER_PREFIX, ops), ...extra], { sync: ops.length > 0 })
     counts = next
+    bytes = nextBytes
     return applied
   }
 
@@ -118,20 +133,33 @@ export async function openTable(root: Store, clock: Clock, config: PinTrackerCon
       const found = await store.getMany(cids.map(rowKey))
       return found.map(bytes => (bytes === undefined ? undefined : decodeRow(bytes)))
     },
-    async *entries(options) {
-      for await (const [key, value] of store.entries(rowRange, options))
-        yield [cidOfRowKey(key), decodeRow(value)]
-    },
-    async *withStatus(status, options) {
-      for await (const key of store.keys(indexRange(status), options)) yield cidOfIndexKey(key)
+    entries: options =>
+      mapBatches(batchesOf(store.entries(behind(rowRange, rowKey, options), options)), rows =>
+        rows.map(([key, value]) => [cidOfRowKey(key), decodeRow(value)] as const),
+      ),
+    withStatus(status, options) {
+      const range = behind(indexRange(status), cid => indexKey(status, cid), options)
+      return mapBatches(batchesOf(store.keys(range, options)), keys => keys.map(cidOfIndexKey))
     },
     async *queued(queue, from, limit) {
       const range = { gte: from, lt: queueEnd(queue), limit }
       for await (const key of store.keys(range)) yield [key, readQueueKey(key)]
     },
     counts: () => counts,
+    bytes: () => bytes,
     waiting: () => waitingOf(counts),
   }
+}
+
+/** The part of a range behind the key of `after`. */
+function behind(
+  range: StoreRange,
+  keyOf: (cid: CID) => Uint8Array,
+  { after }: RangeOptions = {},
+): StoreRange {
+  if (after === undefined) return range
+  const { lt } = range
+  return { gt: keyOf(after), ...(lt === undefined ? {} : { lt }) }
 }
 
 interface KnownRow {
@@ -153,11 +181,22 @@ async function readRows(store: Store, events: readonly TableEvent[]): Promise<Ma
   return known
 }
 
-async function readCounts(store: Store): Promise<RowCounts> {
-  const bytes = await store.get(metaKey)
-  if (bytes === undefined) return NO_ROWS
-  const { format, counts } = decodeCounts(bytes)
-  if (counts !== undefined) return counts
+function changedBytes(bytes: RowBytes, before: Row | undefined, after: Row | undefined): RowBytes {
+  if (bytesOf(before) === 0 && bytesOf(after) === 0) return bytes
+  const sum = (of: (row: Row | undefined) => number, now: number) => Math.max(0, now - of(before) + of(after))
+  return { pinned: sum(pinnedBytesOf, bytes.pinned), waiting: sum(waitingBytesOf, bytes.waiting) }
+}
+
+const bytesOf = (row: Row | undefined) => row?.size ?? 0
+const pinnedBytesOf = (row: Row | undefined) => (row?.status === 'pinned' ? row.size : 0)
+const waitingBytesOf = (row: Row | undefined) =>
+  row !== undefined && isWaiting(row.status) && !row.kept ? row.size : 0
+
+async function readCounts(store: Store): Promise<{ readonly counts: RowCounts; readonly bytes: RowBytes }> {
+  const row = await store.get(metaKey)
+  if (row === undefined) return { counts: NO_ROWS, bytes: NO_BYTES }
+  const { format, counts, bytes = NO_BYTES } = decodeCounts(row)
+  if (counts !== undefined) return { counts, bytes }
   throw new PinTrackerError(
     `the pin table has format ${format}, this version reads ${ROW_FORMAT}; run the version that wrote it`,
     { code: 'TRACKER_FORMAT', found: format, expected: ROW_FORMAT },

@@ -105,7 +105,13 @@ export function createFakePinset(store: () => Store): FakePinset {
 type DaemonCall = 'pin' | 'unpin' | 'pinLs' | 'pinLsCid'
 
 export interface FakeDaemon {
-  readonly ipfs: Pick<IpfsConnector, 'pin' | 'unpin' | 'pinLs' | 'pinLsCid'>
+  readonly ipfs: Pick<IpfsConnector, 'pin' | 'unpin' | 'pinLs' | 'pinLsCid' | 'arePinned'>
+  /** Set before the tracker's first pin when the daemon can be asked for many at once. */
+  arePinned: IpfsConnector['arePinned']
+  /** CIDs whose pin was told that they need not be asked for. */
+  readonly absent: Set<string>
+  /** The error of those that fail. */
+  failWith: (reason: string) => Error
   readonly pinned: Map<string, 'recursive' | 'direct'>
   readonly calls: { readonly call: DaemonCall; readonly key: string }[]
   /** When not there, every call fails as unreachable. */
@@ -148,7 +154,7 @@ export function createFakeDaemon(): FakeDaemon {
       if (daemon.hanging.has(key)) await raceSignal(new Promise<never>(() => undefined), signal)
       await raceSignal(daemon.delay(), signal)
       const reason = daemon.failing.get(key)
-      if (reason !== undefined) throw new FakeIpfsError('IPFS_REQUEST_FAILED', reason)
+      if (reason !== undefined) throw daemon.failWith(reason)
     } catch (error) {
       if (signal?.aborted === true) daemon.aborted++
       throw error
@@ -159,6 +165,9 @@ export function createFakeDaemon(): FakeDaemon {
   const daemon: FakeDaemon = {
     pinned: new Map(),
     calls: [],
+    arePinned: undefined,
+    absent: new Set(),
+    failWith: reason => new FakeIpfsError('IPFS_REQUEST_FAILED', reason),
     reachable: true,
     failing: new Map(),
     hanging: new Set(),
@@ -169,8 +178,12 @@ export function createFakeDaemon(): FakeDaemon {
     aborted: 0,
     count: call => daemon.calls.filter(made => made.call === call).length,
     ipfs: {
-      async pin(pin, { signal, onProgress } = {}) {
+      get arePinned() {
+        return daemon.arePinned
+      },
+      async pin(pin, { signal, onProgress, isAbsent } = {}) {
         const key = cidText(pin.cid)
+        if (isAbsent === true) daemon.absent.add(key)
         onProgress?.({ blocks: 1 })
         await operate('pin', key, signal)
         daemon.pinned.set(key, pin.mode)

@@ -2,6 +2,9 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { cidText, TRACKER_STATUS } from '@ipfs-cluster/api'
 import { createMemoryStore, errorCode, utf8Text } from '@ipfs-cluster/base'
+import { IpfsError } from '../ipfsconn/index.ts'
+import { FIRST_PAUSE_MS } from './daemon-load.ts'
+import { FIRST_PATIENCE_MS } from './patience.ts'
 import { RETRY_BASE_MS } from './transitions.ts'
 import { createWorld, OTHER, settle, startTracker, testCid, until } from './test-world.ts'
 
@@ -177,14 +180,91 @@ describe('the order of work', () => {
     const [failed] = await world.list(TRACKER_STATUS.pin_error)
     assert.deepEqual([failed?.error, failed?.attemptCount], ['no providers', 1])
 
-    // From now on a retry takes for ever: it may hold half of the places, not more.
+    // From now on a retry takes for ever: retries hold half of the places at most, and none once it shows that they do not move.
     for (const n of bad) world.daemon.hanging.add(key(n))
     await world.clock.advance(RETRY_BASE_MS)
-    await until(() => world.daemon.active.size === 2)
+    await until(() => world.daemon.active.size >= 2)
     await world.pinset.put(...numbers(50).map(n => world.pin(n + 50)))
     await until(() => world.daemon.pinned.size === 50)
-    assert.equal(world.daemon.active.size, 2)
-    assert.equal((await world.list(TRACKER_STATUS.pinning)).length, 2)
+    assert.equal((await world.list(TRACKER_STATUS.pinning)).length, world.daemon.active.size)
+    assert.ok(world.daemon.active.size <= 2 + 4 * 5, 'half of the places, and five times all aside')
+  })
+
+  test('content that nobody provides holds no place that fresh pins need', async () => {
+    const world = await createWorld({ config: { concurrentPins: 2 } })
+    await using _ = world.tracker
+    const dead = numbers(40)
+    for (const n of dead) world.daemon.hanging.add(key(n))
+    await world.pinset.put(...dead.map(n => world.pin(n)))
+    await until(() => world.daemon.active.size === 2)
+    // Each round the places pass to the next; beyond ten aside the first of them is given up.
+    for (let seconds = 0; seconds < 60; seconds++) {
+      await world.clock.advance(FIRST_PATIENCE_MS)
+      await settle()
+    }
+    const [failed, ...others] = await world.list(TRACKER_STATUS.pin_error)
+    assert.ok(others.length >= 20, `${others.length + 1} of 40 were given up`)
+    assert.match(
+      failed?.error ?? '',
+      /^no progress for [\d.]+ s with 1 blocks so far: no peer .* seems to provide the rest; .* \(attempt 1, next at 20\d\d-.*Z\)$/,
+    )
+    await world.pinset.put(...numbers(50).map(n => world.pin(n + 50)))
+    await world.clock.advance(FIRST_PATIENCE_MS)
+    await until(() => world.daemon.pinned.size === 50)
+    assert.deepEqual(world.daemon.clashes, [])
+  })
+
+  test('what the daemon has already needs no pin, and what it lacks is asked for in groups', async () => {
+    const world = await createWorld()
+    await using _ = world.tracker
+    const groups: number[] = []
+    world.daemon.arePinned = async pins => {
+      groups.push(pins.length)
+      return pins.map(({ cid }) => world.daemon.pinned.has(cidText(cid)))
+    }
+    for (const n of numbers(10)) world.daemon.pinned.set(key(n), 'recursive')
+    await world.pinset.put(...numbers(20).map(n => world.pin(n)))
+    await until(async () => (await world.list(TRACKER_STATUS.pinned)).length === 20)
+    assert.equal(world.daemon.count('pin'), 10)
+    assert.ok(groups.length < 20, `${groups.length} questions`)
+    assert.ok(world.daemon.absent.size === 10, 'each was told that it need not ask again')
+    assert.equal(world.tracker.pinQueueSize(), 0)
+  })
+
+  test('an overloaded daemon gets fewer pins, after a pause, and no pin pays for it', async () => {
+    const world = await createWorld({ config: { concurrentPins: 8 } })
+    await using _ = world.tracker
+    for (const n of numbers(30)) world.daemon.failing.set(key(n), 'busy')
+    world.daemon.failWith = text =>
+      new IpfsError(text, { code: 'IPFS_REQUEST_FAILED', path: 'pin/add', status: 503, text })
+    await world.pinset.put(...numbers(30).map(n => world.pin(n)))
+    await until(() => world.daemon.count('pin') >= 8)
+    await settle()
+    assert.equal(world.daemon.count('pin'), 8, 'the rest waits')
+    world.daemon.failing.clear()
+    await world.clock.advance(FIRST_PAUSE_MS)
+    await until(() => world.daemon.pinned.size === 30)
+    await settle()
+    assert.equal((await world.list(TRACKER_STATUS.pin_error)).length, 0)
+  })
+
+  test('a daemon that goes away in the middle of a pin costs no attempt', async () => {
+    const world = await createWorld()
+    await using _ = world.tracker
+    world.daemon.failing.set(key(1), 'gone')
+    world.daemon.failWith = text => {
+      world.daemon.reachable = false
+      return new IpfsError(text, { code: 'IPFS_REQUEST_FAILED', path: 'pin/add', text, broken: true })
+    }
+    await world.pinset.put(world.pin(1))
+    await until(() => !world.tracker.stats().daemonReachable)
+    await settle()
+    const { status, attemptCount } = await world.tracker.status(testCid(1))
+    assert.deepEqual([status, attemptCount], [TRACKER_STATUS.pin_queued, 0])
+    world.daemon.failing.clear()
+    world.daemon.reachable = true
+    await world.clock.advance(2_000)
+    await until(() => world.daemon.pinned.size === 1)
   })
 
   test('what failed is pinned by itself once it can be', async () => {

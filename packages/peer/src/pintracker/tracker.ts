@@ -1,9 +1,12 @@
-import { cidOfBytes, cidText, TRACKER_STATUS, type PinInfo } from '@ipfs-cluster/api'
+import { cidOfBytes, cidText, TRACKER_STATUS, type Pin, type PinInfo } from '@ipfs-cluster/api'
 import {
   anySignal,
   asError,
+  Batched,
   createTaskScope,
   errorMessage,
+  gather,
+  LastingFailure,
   Limiter,
   silentMeter,
   type AbortOptions,
@@ -19,9 +22,11 @@ import type { IpfsConnector } from '../ipfsconn/index.ts'
 import type { PinChanges, PinState } from '../state/index.ts'
 import { audit, DEFAULT_AUDIT_LIMITS, lostEvent, type AuditLimits } from './audit.ts'
 import { pinsetEvent } from './events.ts'
-import { inChunks, listStatus, withAnyStatus, type ListingComponents } from './listing.ts'
+import { inChunks, listStatus, statusesOf, withAnyStatus, type ListingComponents } from './listing.ts'
 import { measureTracker } from './metrics.ts'
+import { reservedBytes } from './progress.ts'
 import { createRunner, STORE_RETRY_MS, type Runner } from './runner.ts'
+import { fitting } from './size-limit.ts'
 import { isPinnedAs, pinInfo, type TrackerSelf } from './status.ts'
 import { openTable, type Applied, type TableEvent, type TrackerTable } from './table.ts'
 import type { LocalPinTracker, PinTrackerConfig } from './types.ts'
@@ -31,7 +36,7 @@ export interface PinTrackerComponents {
   readonly store: Store
   readonly state: Pick<PinState, 'get' | 'getMany'>
   readonly changes: PinChanges
-  readonly ipfs: Pick<IpfsConnector, 'pin' | 'unpin' | 'pinLs' | 'pinLsCid'>
+  readonly ipfs: Pick<IpfsConnector, 'pin' | 'unpin' | 'pinLs' | 'pinLsCid' | 'arePinned'>
   readonly self: TrackerSelf
   readonly clock: Clock
   readonly random: Random
@@ -42,10 +47,17 @@ export interface PinTrackerComponents {
 
 /** Changes of the pinset applied in one batch. */
 const CHANGES_LIMIT = 1000
+/**
+ * Rest after a full batch, as a share of the time it took: those who make changes have the thread to themselves for that long. After one that
+ * is not full the rest is as long as the batch, so that the busier the peer is, the larger are the batches and the less each change costs.
+ */
+const FOLLOWER_REST = 0.25
 /** Rows recovered in one batch. */
 const RECOVER_CHUNK = 500
 /** Milliseconds the daemon has to answer for the status of one CID. */
 const STATUS_DEADLINE_MS = 10_000
+/** CIDs that it is asked for in one go, when their statuses are wanted at the same time. */
+const MAX_STATUS_GROUP = 64
 export interface TrackerLimits extends AuditLimits {
   /**
    * Milliseconds for which changes and results that follow each other closely are gathered before they are written: a batch of many
@@ -96,11 +108,20 @@ export async function createPinTracker(
     auditing.run(() => audit({ ...components, table, noticed: runner.noticed }, limits, options), options)
 
   scope.run('pinset changes', signal => followPinset(components, table, runner, limits, signal))
+  scope.run('raised limits', async signal => {
+    for await (const cids of fitting(table, state, config, { signal }))
+      await settle(
+        cids.map(cid => ({ cid, event: { type: 'recover', scope: 'one' } })),
+        { signal },
+      )
+  })
   scope.run('first audit', signal => firstAudit(runAudit, components, signal))
 
   return {
     status,
-    statusAll: (filter, options) => listStatus(listing, filter, options),
+    statusAll: (filter, options) => new Batched(listStatus(listing, filter, options)),
+    statusBatches: (filter, options) => listStatus(listing, filter, options),
+    statusMany: cids => statusesOf(listing, cids),
     async recover(cid, options) {
       const info = await status(cid, options)
       if ((info.status & RECOVERABLE) === 0) return info
@@ -112,12 +133,9 @@ export async function createPinTracker(
       const signal = anySignal(options.signal, scope.signal)
       return await runAudit({ signal })
     },
-    pinQueueSize() {
-      let running = 0
-      for (const { state, counted } of operations.all()) if (state !== 'ready' && counted) running++
-      return Math.max(0, table.waiting() - running)
-    },
-    progress: cid => operations.get(cid)?.progress,
+    pinQueueSize: () => Math.max(0, table.waiting() - operations.countedUnderWay()),
+    progress: cid => operations.get(cid)?.progress?.latest,
+    reservedBytes: () => reservedBytes(table.bytes().waiting, operations.all()),
     stats: () => ({
       counts: table.counts(),
       pinning: operations.running('pin'),
@@ -141,14 +159,24 @@ function createStatusReader(
     const [row, pin] = await Promise.all([table.row(cid), state.get(cid)])
     return { row, pin, info: pinInfo(cid, row, operations.get(cid), pin, context()) }
   }
+  const askDaemon = gather(MAX_STATUS_GROUP, async (pins: readonly Pin[]) => {
+    const deadline = { signal: clock.timeout(STATUS_DEADLINE_MS) }
+    return (await ipfs.arePinned?.(pins, deadline)) ?? pins.map(() => undefined)
+  })
+  /** Whether the daemon has it as it should. */
+  const isKept = async (cid: CID, pin: Pin, options: AbortOptions) => {
+    const told = ipfs.arePinned === undefined ? undefined : await askDaemon(pin)
+    if (told !== undefined) return told
+    const signal = anySignal(options.signal, clock.timeout(STATUS_DEADLINE_MS))
+    return isPinnedAs(await ipfs.pinLsCid(cid, pin.mode, { signal }), pin)
+  }
   return {
     localStatus: async (cid: CID): Promise<PinInfo> => (await read(cid)).info,
     async status(cid: CID, options: AbortOptions = {}): Promise<PinInfo> {
       const { row, pin, info } = await read(cid)
       if (row?.status !== 'pinned' || pin === undefined) return info
       try {
-        const signal = anySignal(options.signal, clock.timeout(STATUS_DEADLINE_MS))
-        if (isPinnedAs(await ipfs.pinLsCid(cid, pin.mode, { signal }), pin)) return info
+        if (await isKept(cid, pin, options)) return info
       } catch (error) {
         options.signal?.throwIfAborted()
         return { ...info, status: TRACKER_STATUS.cluster_error, error: errorMessage(error) }
@@ -191,9 +219,11 @@ async function followPinset(
   { gatherMs }: TrackerLimits,
   signal: AbortSignal,
 ): Promise<void> {
+  const trouble = new LastingFailure(logger, clock)
   while (true) {
     try {
       const batch = await changes.next(CHANGES_LIMIT, { signal })
+      const began = clock.monotonic()
       await table.exclusive(
         async () => {
           const events = batch.changes.map(({ cid, pin }) => ({
@@ -204,10 +234,15 @@ async function followPinset(
         },
         { signal },
       )
-      if (batch.changes.length < CHANGES_LIMIT && gatherMs > 0) await clock.sleep(gatherMs, { signal })
+      trouble.succeeded('changes of the pinset are followed again')
+      if (gatherMs > 0) {
+        const took = clock.monotonic() - began
+        const isFull = batch.changes.length >= CHANGES_LIMIT
+        await clock.sleep(isFull ? took * FOLLOWER_REST : Math.max(gatherMs, took), { signal })
+      }
     } catch (error) {
       signal.throwIfAborted()
-      logger.error(
+      trouble.failed(
         { err: asError(error) },
         `changes of the pinset cannot be followed: ${errorMessage(error)}`,
       )

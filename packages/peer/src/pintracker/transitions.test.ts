@@ -25,6 +25,7 @@ const here: TrackEvent = {
   place: 'here',
   submitted: NOW - HOUR,
   direct: false,
+  size: 0,
   continues: false,
 }
 const remote: TrackEvent = { ...here, place: 'remote' }
@@ -54,6 +55,8 @@ describe('pins kept here', () => {
       changed: NOW,
       submitted: NOW - HOUR,
       direct: false,
+      size: 0,
+      kept: false,
       error: '',
     })
     assert.equal(after({ ...here, submitted: NOW - 25 * HOUR })?.queue, 'normal')
@@ -261,6 +264,7 @@ class Model {
           place: step.place,
           submitted: this.now - step.ageMs,
           direct: false,
+          size: 0,
           continues,
         })
         break

@@ -18,15 +18,28 @@ export type TrackerEvent =
       /** Unix ms of the pin's timestamp, 0 when it has none. */
       readonly submitted: number
       readonly direct: boolean
+      /** Bytes of the content, where the pin says; 0 where not. */
+      readonly size: number
       /** A pin operation that does exactly what is asked is under way. */
       readonly continues: boolean
     }
   /** The pin has left the pinset. */
   | { readonly type: 'untrack' }
-  /** The operation succeeded. */
-  | { readonly type: 'done'; readonly generation: number }
-  /** The operation failed. `jitter` is uniform in [0, 1). */
-  | { readonly type: 'failed'; readonly generation: number; readonly error: string; readonly jitter: number }
+  /** The operation succeeded. `size`: bytes of what was pinned, where the daemon told. */
+  | { readonly type: 'done'; readonly generation: number; readonly size?: number }
+  /**
+   * The operation failed. `jitter` is uniform in [0, 1). `tooLarge`: bytes of content that is more than allowed; it is not tried again
+   * until somebody asks for this pin or the limit is raised. `stalled`: nothing came; the error then also tells which attempt it was and
+   * when the next one is.
+   */
+  | {
+      readonly type: 'failed'
+      readonly generation: number
+      readonly error: string
+      readonly jitter: number
+      readonly tooLarge?: number
+      readonly stalled?: boolean
+    }
   /** The operation ended without saying anything of this pin (stopped, or no daemon). */
   | { readonly type: 'released' }
   /** Try again now. `one`: somebody asks for this pin; `all`: a sweep, which lets fresh pins go first. */
@@ -54,6 +67,8 @@ export const LOST_ERROR = 'the item should be pinned but it is not'
 export const RETRY_BASE_MS = 15_000
 /** Longest wait between attempts. */
 export const RETRY_CAP_MS = 3_600_000
+/** The due time of a pin that is not tried again by itself: the last that a key can hold. */
+export const NEVER_DUE = 2 ** 48 - 1
 
 /** Applies one event. Returns the same row object when nothing changes. */
 export function transition(
@@ -67,7 +82,7 @@ export function transition(
     case 'untrack':
       return untrack(row, context)
     case 'done':
-      return keep(row?.generation === event.generation ? finished(row, context) : row)
+      return keep(row?.generation === event.generation ? finished(row, event, context) : row)
     case 'failed':
       return keep(row?.generation === event.generation ? failed(row, event, context) : row)
     case 'released':
@@ -94,6 +109,11 @@ export function isWaiting(status: RowStatus): boolean {
   return status === 'pin_queued' || status === 'unexpectedly_unpinned'
 }
 
+/** Too large for the limits here. */
+export function isTooLarge(row: Row): boolean {
+  return row.due === NEVER_DUE
+}
+
 /** Whether the operation it waits for is a pin. */
 export function waitsForPin(row: Row): boolean {
   return row.queue !== undefined && row.queue !== 'unpin'
@@ -116,7 +136,9 @@ function trackHere(row: Row | undefined, event: TrackEvent, context: TransitionC
   const before = row !== undefined && waitsForPin(row) ? row : undefined
   const attempts = before?.attempts ?? 0
   const generation = (row?.generation ?? 0) + (row === undefined || event.continues ? 0 : 1)
-  const base = { generation, attempts, changed: now, submitted, direct }
+  const measured = row?.direct === direct ? row.size : 0
+  const kept = row?.status === 'pinned' || before?.kept === true
+  const base = { generation, attempts, changed: now, submitted, direct, size: event.size || measured, kept }
   const cancel = row !== undefined && !event.continues
   const counted = row !== undefined && isWaiting(row.status)
   if (!counted && waiting >= config.maxPinQueueSize) {
@@ -148,7 +170,7 @@ function trackElsewhere(row: Row | undefined, event: TrackEvent, { now }: Transi
   const status: RowStatus = event.place === 'sharded' ? 'sharded' : 'remote'
   const { submitted, direct } = event
   if (row === undefined) {
-    const resting = { queue: undefined, generation: 0, attempts: 0, due: 0, error: '' }
+    const resting = { queue: undefined, generation: 0, attempts: 0, due: 0, size: 0, kept: false, error: '' }
     return keep({ ...resting, status, changed: now, submitted, direct })
   }
   if (row.status === status) return keep({ ...row, submitted, direct })
@@ -168,21 +190,28 @@ function untrack(row: Row | undefined, { now }: TransitionContext): Transition {
   return { row: queuedUnpin(row, now), cancel: true }
 }
 
-function finished(row: Row, { now }: TransitionContext): Row | undefined {
-  const resting = { queue: undefined, attempts: 0, due: 0, error: '' }
-  if (row.queue !== 'unpin') return { ...row, ...resting, status: 'pinned', changed: now }
+function finished(
+  row: Row,
+  { size }: Extract<TrackerEvent, { type: 'done' }>,
+  { now }: TransitionContext,
+): Row | undefined {
+  const resting = { queue: undefined, attempts: 0, due: 0, kept: false, error: '' }
+  if (row.queue !== 'unpin')
+    return { ...row, ...resting, status: 'pinned', changed: now, size: size ?? row.size }
   return isPassive(row) ? { ...row, ...resting } : undefined
 }
 
 function failed(
   row: Row,
-  { error, jitter }: Extract<TrackerEvent, { type: 'failed' }>,
+  { error: reason, jitter, tooLarge, stalled = false }: Extract<TrackerEvent, { type: 'failed' }>,
   { now }: TransitionContext,
 ): Row {
   const attempts = row.attempts + 1
-  const due = now + retryDelayMs(attempts, jitter)
+  const due = tooLarge === undefined ? now + retryDelayMs(attempts, jitter) : NEVER_DUE
+  const error = stalled ? `${reason} (attempt ${attempts}, next at ${new Date(due).toISOString()})` : reason
   if (row.queue !== 'unpin') {
-    return { ...row, status: 'pin_error', queue: 'retry', attempts, due, changed: now, error }
+    const size = tooLarge ?? row.size
+    return { ...row, status: 'pin_error', queue: 'retry', attempts, due, changed: now, size, error }
   }
   return { ...row, status: isPassive(row) ? row.status : 'unpin_error', attempts, due, changed: now, error }
 }
@@ -194,6 +223,7 @@ function recovered(row: Row | undefined, scope: 'one' | 'all', context: Transiti
     return { ...row, status: 'unpin_queued', due: now, changed: now, error: '' }
   if (row.status !== 'pin_error' && row.status !== 'unexpectedly_unpinned') return row
   if (row.status === 'pin_error' && waiting >= config.maxPinQueueSize) return row
+  if (scope === 'all' && isTooLarge(row)) return row
   const queue = scope === 'all' && row.attempts > 0 ? 'retry' : pinQueue(row, context)
   return { ...row, status: 'pin_queued', queue, due: now, changed: now, error: '' }
 }
@@ -207,6 +237,7 @@ function lost(row: Row | undefined, generation: number, context: TransitionConte
     queue: pinQueue(row, context),
     due: now,
     changed: now,
+    kept: false,
     error: LOST_ERROR,
   }
 }
@@ -224,6 +255,8 @@ function queuedUnpin(row: Row, now: number): Row {
     attempts: 0,
     due: now,
     changed: now,
+    size: 0,
+    kept: false,
     error: '',
   }
 }

@@ -12,6 +12,8 @@ export interface PinTrackerConfig {
   readonly priorityPinMaxAgeMs: number
   /** @default 5 */
   readonly priorityPinMaxRetries: number
+  /** Bytes; content of more is not pinned here. @default 0: no limit */
+  readonly maxPinSize?: number
 }
 
 export const DEFAULT_PIN_TRACKER_CONFIG: PinTrackerConfig = {
@@ -21,11 +23,22 @@ export const DEFAULT_PIN_TRACKER_CONFIG: PinTrackerConfig = {
   priorityPinMaxRetries: 5,
 }
 
+export interface StatusListOptions extends AbortOptions {
+  /** Resumes behind this CID. */
+  readonly after?: CID | undefined
+  /** False: leaves out what the pinset says of each pin (name, allocations, creation, …), and spares reading it. @default true */
+  readonly facts?: boolean
+}
+
 export interface PinTracker extends AsyncDisposable {
   /** Status here, asking the daemon where the table alone cannot know. */
   status(cid: CID, options?: AbortOptions): Promise<PinInfo>
   /** Every pin whose status matches `filter` (0 = all), in key order (bytes of the CID). From the table, without the daemon. */
   statusAll(filter: TrackerStatus, options?: AbortOptions): AsyncIterable<PinInfo>
+  /** As `statusAll`, in batches; one of them may be empty, which tells that the list goes on. */
+  statusBatches(filter: TrackerStatus, options?: StatusListOptions): AsyncIterable<readonly PinInfo[]>
+  /** From the table, without the daemon, in the order of `cids`; `unpinned` for those that are not in the pinset. */
+  statusMany(cids: readonly CID[]): Promise<readonly PinInfo[]>
   /** Retries now if it failed or was lost; resolves with the new status. */
   recover(cid: CID, options?: AbortOptions): Promise<PinInfo>
   /** Retries everything that failed or was lost; yields what was queued again. */
@@ -40,6 +53,8 @@ export interface PinTracker extends AsyncDisposable {
 export interface LocalPinTracker extends PinTracker {
   /** How far the pin operation under way has come; `undefined` when there is none or the daemon does not tell. */
   progress(cid: CID): IpfsPinProgress | undefined
+  /** Bytes of the disk that pins which wait or are under way have yet to take, as far as their sizes are known. */
+  reservedBytes(): number
   stats(): PinTrackerStats
 }
 

@@ -7,6 +7,9 @@ export interface Wakeup {
   wait(ms: number | undefined, signal: AbortSignal): Promise<void>
 }
 
+/** One for all: making an error with its stack costs more than the rest of a wait. */
+const WOKEN = new DOMException('woken', 'AbortError')
+
 export function createWakeup(clock: Clock): Wakeup {
   let woken = false
   let release: (() => void) | undefined
@@ -27,7 +30,7 @@ export function createWakeup(clock: Clock): Wakeup {
           await raceSignal(Promise.race([promise, ...elapsed]), signal)
         } finally {
           release = undefined
-          timer.abort()
+          timer.abort(WOKEN)
         }
       }
       woken = false
