@@ -20,7 +20,7 @@ export function parseContentPath(text: string): string {
       throw invalid(cause instanceof Error ? cause.message : String(cause), cause)
     }
   } else if (namespace !== 'ipns') {
-    throw invalid('unknown namespace')
+    throw invalid(`unknown namespace: ${JSON.stringify(namespace)}`)
   }
   return `/${segments.join('/')}`
 }

@@ -309,3 +309,22 @@ test('lines that come in many pieces are read in time that grows with their leng
   const [first, long, last] = await Array.fromAsync(parseLines(body()))
   assert.deepEqual([first, String(long).length, last], [1, 1_600_000, 2])
 })
+
+test('a peer that says something else of itself from one item to the next is written so', () => {
+  const cid = CID.parse('QmbrCtydGyPeHiLURSPMqrvE5mCgMCwFYq3UD4XLCeAYw6')
+  const peer = 'QmUZ13osndQ5uL4tPWHXe3iBgBgq9gfewcBMSCAuMBsDJ6'
+  const pins = { cid, name: '', allocations: [], origins: [], created: 1n, metadata: null }
+  const entry = { status: 16, ts: 1n, error: '', attemptCount: 0, priorityPin: false }
+  const addresses = ['/ip4/1.2.3.4/tcp/4001']
+  for (const [peerName, ipfs, ipfsAddresses] of [
+    ['a', '', []],
+    ['b', '', []],
+    ['b', peer, []],
+    ['b', peer, addresses],
+    ['b', peer, [...addresses, '/ip4/1.2.3.4/udp/4001/quic-v1']],
+    ['b', peer, addresses],
+  ] as const) {
+    const info = { ...pins, peerMap: { [peer]: { ...entry, peerName, ipfs, ipfsAddresses } } }
+    assert.equal(globalPinInfoCodec.stringify(info), tableCodecs.globalPinInfo.stringify(info))
+  }
+})

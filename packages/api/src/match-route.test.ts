@@ -2,7 +2,7 @@ import * as fc from 'fast-check'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { CID } from 'multiformats/cid'
-import { matchRoute, ROUTES, type RouteName } from './index.ts'
+import { ALL_PINS, ANY_PIN, matchRoute, ROUTES, type RouteName } from './index.ts'
 
 const cid = CID.parse('QmbrCtydGyPeHiLURSPMqrvE5mCgMCwFYq3UD4XLCeAYw6')
 const peer = '12D3KooWAUjbd3CHGqy7nzCUu1hrM9KaD3D8K1XwaKFudXvCLqGH'
@@ -67,7 +67,15 @@ const ARGS = {
   peerRemove: { peer },
   allocations: { typeBits: 6 },
   allocation: { cid },
-  statusAll: { local: true, filter: 16 },
+  statusAll: {
+    local: true,
+    filter: 16,
+    listing: {
+      filter: { ...ANY_PIN, name: 'a,b', match: 'prefix', metadata: { a: 'é' }, peer },
+      limit: 3,
+      cursor: { cid, name: 'a,bc', created: null },
+    },
+  },
   recover: { cid, local: true },
   recoverAll: { local: true },
   status: { cid, local: true },
@@ -129,9 +137,10 @@ test('what decoding refuses', () => {
     local: false,
     filter: 16,
     cids: [],
+    listing: ALL_PINS,
   })
   assert.deepEqual(ROUTES.statusAll.decode(request({}, `cids=${cid}&filter=x`)).cids, [cid])
-  assert.deepEqual(ROUTES.allocations.decode(request({}, '')), { typeBits: 30 })
+  assert.deepEqual(ROUTES.allocations.decode(request({}, '')), { typeBits: 30, listing: ALL_PINS })
   assert.deepEqual(ROUTES.allocations.decode(request({}, 'filter=invalid,pin')), { typeBits: 3 })
   assert.deepEqual(ROUTES.token.decode({ ...request({}), user: 'u' }), { user: 'u' })
 })

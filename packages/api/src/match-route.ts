@@ -81,7 +81,7 @@ function matchParts(parts: readonly Part[], segments: readonly string[]): Record
 }
 
 /** As Go's `URL.String` for a path: what may stand in a path stays. A doubled slash at the start would name a host. */
-function escapePath(path: string): string {
+export function escapePath(path: string): string {
   const escaped = path
     .split('/')
     .map(segment => encodeURIComponent(segment).replace(/%(3A|40|24|26|2B|2C|3B|3D)/g, decodeURIComponent))

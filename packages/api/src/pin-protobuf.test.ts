@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { CID } from 'multiformats/cid'
 import { decodePin, encodePin, newPin, type Pin } from './index.ts'
+import { ProtoReader } from './proto-reader.ts'
 import goPins from './fixtures/go-pins.json' with { type: 'json' }
 import { anyPin } from './test-arbitraries.ts'
 
@@ -141,4 +142,44 @@ test('random bytes never crash the decoder', () => {
       }
     }),
   )
+})
+
+test('a reader that does not know of sizes passes over them', () => {
+  const oldReader = (bytes: Uint8Array) => {
+    const fields: number[] = []
+    const reader = new ProtoReader(bytes)
+    for (let field = reader.next(); field !== 0; field = reader.next()) {
+      fields.push(field)
+      if (field !== 6) reader.skip()
+      else {
+        const options = reader.message()
+        for (let inner = options.next(); inner !== 0; inner = options.next()) {
+          if (inner > 10) assert.equal(Math.floor(inner / 10), 100)
+          options.skip()
+        }
+      }
+    }
+    return fields
+  }
+  fc.assert(
+    fc.property(anyPin(), pin => {
+      const { size: _size, maxPinSize: _max, ...without } = pin
+      const [long, short] = [encodePin(pin), encodePin(without)]
+      // The fields that Go knows come first, as if there were nothing else.
+      assert.deepEqual(oldReader(long), oldReader(short))
+      assert.deepEqual(decodePin(short), asStored(without))
+    }),
+  )
+})
+
+test('sizes are written behind what Go knows, and only when they are there', () => {
+  const pin = newPin(cid, {
+    replicationFactorMin: -1,
+    replicationFactorMax: -1,
+    name: 'nm',
+    timestamp: 1_700_000_000_999_999_999n,
+  })
+  assert.equal(toHex(encodePin(pin)), golden)
+  const hex = toHex(encodePin({ ...pin, size: 300n, maxPinSize: 5n }))
+  assert.ok(hex.includes('320f080110011a026e6dc83eac02d03e05'), hex)
 })

@@ -2,6 +2,7 @@
  * The pin as it lies in the pinset (Go: `api/pb/types.proto`): the value of a CRDT element and of the Raft state. The bytes are Go's
  * to the last one, because between equal priorities the greater bytes win.
  */
+import { EMPTY_BYTES } from '@ipfs-cluster/base'
 import type { CID } from 'multiformats/cid'
 import { ApiError } from './api-error.ts'
 import { cidOfBytes } from './cid.ts'
@@ -27,6 +28,9 @@ const OPTIONS = {
   expireAt: 8,
   origins: 9,
   sortedMetadata: 10,
+  // Ours alone, far above what Go may use one day: Go reads past them, and drops them when it writes the pin itself.
+  size: 1001,
+  maxPinSize: 1002,
 } as const
 const KEY = 1
 const VALUE = 2
@@ -42,16 +46,62 @@ const writer = new ProtoWriter()
  * @throws ApiError `API_BAD_PEER_ID`, `API_BAD_MULTIADDR` when an allocation or origin is not one.
  */
 export function encodePin(pin: Pin): Uint8Array {
+  writeHead(pin)
+  writeTail(pin)
+  return writer.finish()
+}
+
+/**
+ * `encodePin` of each. What follows the CID and the allocations is written once for neighbours that have it in common, as pins do that come
+ * together.
+ */
+export function encodePins(pins: readonly Pin[]): Uint8Array[] {
+  let last: Pin | undefined
+  let tail = EMPTY_BYTES
+  return pins.map(pin => {
+    if (last === undefined || !hasSameTail(pin, last)) {
+      writer.reset()
+      writeTail(pin)
+      tail = writer.finish()
+      last = pin
+    }
+    writeHead(pin)
+    writer.raw(tail)
+    return writer.finish()
+  })
+}
+
+function hasSameTail(a: Pin, b: Pin): boolean {
+  return (
+    a.maxDepth === b.maxDepth &&
+    a.reference === b.reference &&
+    a.timestamp === b.timestamp &&
+    a.replicationFactorMin === b.replicationFactorMin &&
+    a.replicationFactorMax === b.replicationFactorMax &&
+    a.name === b.name &&
+    a.shardSize === b.shardSize &&
+    a.pinUpdate === b.pinUpdate &&
+    a.expireAt === b.expireAt &&
+    a.origins === b.origins &&
+    a.metadata === b.metadata &&
+    a.size === b.size &&
+    a.maxPinSize === b.maxPinSize
+  )
+}
+
+function writeHead(pin: Pin): void {
   writer.reset()
   writer.bytesField(PIN.cid, pin.cid.bytes)
   const type = PIN_TYPES.indexOf(pin.type)
   if (type > 0) writer.varintField(PIN.type, type)
   for (const peer of pin.allocations) writer.bytesField(PIN.allocations, peerIdBytes(peer))
+}
+
+function writeTail(pin: Pin): void {
   if (pin.maxDepth !== 0) writer.sint32Field(PIN.maxDepth, pin.maxDepth)
   if (pin.reference !== null) writer.bytesField(PIN.reference, pin.reference.bytes)
   writer.messageField(PIN.options, () => writeOptions(pin))
   writeTime(PIN.timestamp, pin.timestamp)
-  return writer.finish()
 }
 
 function writeOptions(pin: Pin): void {
@@ -71,6 +121,8 @@ function writeOptions(pin: Pin): void {
       if (value !== '') writer.stringField(VALUE, value)
     })
   }
+  if (pin.size !== undefined) writer.uint64Field(OPTIONS.size, pin.size)
+  if (pin.maxPinSize !== undefined) writer.uint64Field(OPTIONS.maxPinSize, pin.maxPinSize)
 }
 
 /** Whole seconds, rounded down; the zero time and the epoch itself are left out. */
@@ -175,6 +227,8 @@ function readOptions(reader: ProtoReader, draft: Draft): void {
     else if (field === OPTIONS.expireAt) parts.expireAt = timeOfSeconds(reader.uint64())
     else if (field === OPTIONS.origins) draft.origins.push(multiaddrText(reader.bytes()))
     else if (field === OPTIONS.sortedMetadata) draft.sortedMetadata.push(readEntry(reader.message()))
+    else if (field === OPTIONS.size) parts.size = reader.uint64()
+    else if (field === OPTIONS.maxPinSize) parts.maxPinSize = reader.uint64()
     else reader.skip()
   }
 }

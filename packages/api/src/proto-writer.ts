@@ -5,6 +5,7 @@ const WIRE_BYTES = 2
 /** Bytes; the buffer doubles when a message needs more. */
 const FIRST_SIZE = 1024
 const MAX_VARINT = 10
+const MAX_TAG = 2
 /** Characters; up to here, writing ASCII by hand costs less than a TextEncoder does. */
 const SHORT = 100
 
@@ -12,7 +13,7 @@ const encoder = new TextEncoder()
 
 /**
  * Writes proto3 messages into one growing buffer, field by field in the order of the calls. Zero values are the caller's to leave
- * out. Field numbers up to 15.
+ * out. Field numbers up to 2047.
  */
 export class ProtoWriter {
   #buffer = new Uint8Array(FIRST_SIZE)
@@ -30,14 +31,14 @@ export class ProtoWriter {
 
   /** @param value an integer from 0 to 2^53−1. */
   varintField(field: number, value: number): void {
-    this.#reserve(1 + MAX_VARINT)
+    this.#reserve(MAX_TAG + MAX_VARINT)
     this.#tag(field, WIRE_VARINT)
     this.#varint(value)
   }
 
   /** The low 64 bits of `value`, as uint64. */
   uint64Field(field: number, value: bigint): void {
-    this.#reserve(1 + MAX_VARINT)
+    this.#reserve(MAX_TAG + MAX_VARINT)
     this.#tag(field, WIRE_VARINT)
     let rest = BigInt.asUintN(64, value)
     while (rest > 0x7fn) {
@@ -52,8 +53,15 @@ export class ProtoWriter {
     this.varintField(field, ((value << 1) ^ (value >> 31)) >>> 0)
   }
 
+  /** Bytes that are fields already. */
+  raw(bytes: Uint8Array): void {
+    this.#reserve(bytes.length)
+    this.#buffer.set(bytes, this.#length)
+    this.#length += bytes.length
+  }
+
   bytesField(field: number, bytes: Uint8Array): void {
-    this.#reserve(1 + MAX_VARINT + bytes.length)
+    this.#reserve(MAX_TAG + MAX_VARINT + bytes.length)
     this.#tag(field, WIRE_BYTES)
     this.#varint(bytes.length)
     this.#buffer.set(bytes, this.#length)
@@ -72,7 +80,7 @@ export class ProtoWriter {
 
   /** A nested message whose fields `write` writes. */
   messageField(field: number, write: () => void): void {
-    this.#reserve(1 + MAX_VARINT)
+    this.#reserve(MAX_TAG + MAX_VARINT)
     this.#tag(field, WIRE_BYTES)
     const start = this.#length + 1
     this.#length = start
@@ -101,8 +109,8 @@ export class ProtoWriter {
   }
 
   #tag(field: number, wire: number): void {
-    assert(field > 0 && field < 16, 'a field number of one byte')
-    this.#buffer[this.#length++] = (field << 3) | wire
+    assert(field > 0 && field < 2048, 'a field number of at most two bytes')
+    this.#varint((field << 3) | wire)
   }
 
   #varint(value: number): void {

@@ -136,3 +136,15 @@ test('content paths are checked and cleaned', () => {
     assert.throws(() => parseContentPath(bad), { code: 'BAD_PARAMETER' }, bad)
   }
 })
+
+test('sizes are bytes or a text, and absent unless they are given', () => {
+  assert.deepEqual(pinOptions('size=1500&max-pin-size=10GB'), {
+    ...DEFAULT_PIN_OPTIONS,
+    size: 1500n,
+    maxPinSize: 10_000_000_000n,
+  })
+  assert.deepEqual(pinOptions('size=&max-pin-size='), DEFAULT_PIN_OPTIONS)
+  for (const query of ['size=-1', 'max-pin-size=much', 'max-pin-size=99EB'])
+    assert.throws(() => pinOptions(query), { code: 'BAD_PARAMETER' }, query)
+  assert.throws(() => pinOptions('max-pin-size=much'), /parameter max-pin-size invalid: "much" is not a size/)
+})

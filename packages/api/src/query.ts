@@ -1,5 +1,5 @@
 /** Pin options and add parameters in a URL's query (Go: `api/types.go`, `api/add.go`), with Go's error texts. */
-import { errorMessage, parseDurationNs } from '@ipfs-cluster/base'
+import { errorMessage, parseByteSize, parseDurationNs } from '@ipfs-cluster/base'
 import { badParameter } from './api-error.ts'
 import { cidText, parseCid } from './cid.ts'
 import { hasPeerId, parseMultiaddr } from './multiaddr.ts'
@@ -37,6 +37,8 @@ export function pinOptionsFromQuery(query: URLSearchParams, nowNs: bigint): PinO
       ? attempt('error decoding update option parameter', () => parseCid(pinUpdate))
       : null,
     origins: originsParam(query.get('origins')),
+    ...sizeParam(query, 'size', 'size'),
+    ...sizeParam(query, 'max-pin-size', 'maxPinSize'),
   }
 }
 
@@ -56,6 +58,8 @@ export function pinOptionsToQuery(options: PinOptions): URLSearchParams {
   }
   if (options.pinUpdate !== null) query.set('pin-update', cidText(options.pinUpdate))
   if (options.origins.length > 0) query.set('origins', options.origins.join(','))
+  if (options.size !== undefined) query.set('size', String(options.size))
+  if (options.maxPinSize !== undefined) query.set('max-pin-size', String(options.maxPinSize))
   query.sort()
   return query
 }
@@ -180,6 +184,19 @@ function shardSizeParam(text: string | null): bigint {
   const value = /^\d+$/.test(text) ? BigInt(text) : -1n
   if (BigInt.asUintN(64, value) !== value) throw badParameter('parameter shard_size is invalid')
   return value
+}
+
+/** Not of Go: bytes, or a text such as `10GB`. Absent when the parameter is, or is empty. */
+function sizeParam<K extends 'size' | 'maxPinSize'>(
+  query: URLSearchParams,
+  name: string,
+  key: K,
+): { readonly [Key in K]?: bigint } {
+  const text = query.get(name)
+  if (text === null || text === '') return {}
+  const size = attempt(`parameter ${name} invalid`, () => parseByteSize(text))
+  if (BigInt.asUintN(63, size) !== size) throw badParameter(`parameter ${name} invalid: too large`)
+  return { [key]: size } as { readonly [Key in K]?: bigint }
 }
 
 function peersParam(text: string | null): readonly PeerId[] {

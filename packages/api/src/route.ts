@@ -7,16 +7,16 @@ import type { AddedOutput } from './types.ts'
 /**
  * How a route answers: `json` one document (200); `stream` one document a line (200, or 204 when there is none; an error after the
  * first goes to the trailer `X-Stream-Error`); `empty` nothing (204); `add` as `POST /add`: a multipart upload, answered by a stream
- * or, with `stream-channels=false`, one list.
+ * or, with `stream-channels=false`, one list; `bulk` takes one document a line and answers each with a line, in order, while it reads.
  */
-export type RouteKind = 'json' | 'stream' | 'empty' | 'add'
+export type RouteKind = 'json' | 'stream' | 'empty' | 'add' | 'bulk'
 
 /** A request as the server's router sees it. */
 export interface RouteRequest {
   /** From the path, decoded. */
   readonly params: Readonly<Record<string, string>>
   readonly query: URLSearchParams
-  /** Text of a body that is not multipart. */
+  /** Text of a body that is neither multipart nor lines. */
   readonly body?: string
   /** Unix nanoseconds. */
   readonly nowNs: bigint
@@ -50,6 +50,9 @@ export interface Route<Kind extends RouteKind, Args, Input, Output> {
 
 export type RouteName = keyof typeof ROUTES
 
+/** A line of a `bulk` body, without its line break; or that it was too long to be kept. */
+export type BulkLine = string | null
+
 /** One entry of an upload: directories before their children. */
 export interface AddPart {
   /** Slash-separated, relative, not escaped. */
@@ -66,7 +69,9 @@ export type RouteInput<Name extends RouteName> =
   (typeof ROUTES)[Name] extends Route<infer Kind, infer _Args, infer Input, infer _Output>
     ? Kind extends 'add'
       ? Input & { readonly parts: AsyncIterable<AddPart> }
-      : Input
+      : Kind extends 'bulk'
+        ? Input & { readonly lines: AsyncIterable<readonly BulkLine[]> }
+        : Input
     : never
 
 export type RouteArgs<Name extends RouteName> =
@@ -76,16 +81,23 @@ export type RouteArgs<Name extends RouteName> =
       : Args
     : never
 
+/** A listing whose lines are made already: chunks of whole lines, each its reader's to keep. */
+export interface NdjsonChunks {
+  readonly ndjson: AsyncIterable<Uint8Array>
+}
+
 /** What a handler returns. */
 export type RouteResult<Name extends RouteName> =
   (typeof ROUTES)[Name] extends Route<infer Kind, infer _Args, infer _Input, infer Output>
     ? Kind extends 'json'
       ? Output | Promise<Output>
       : Kind extends 'stream'
-        ? AsyncIterable<Output>
+        ? AsyncIterable<Output> | NdjsonChunks
         : Kind extends 'add'
           ? AsyncIterable<AddedOutput>
-          : void | Promise<void>
+          : Kind extends 'bulk'
+            ? AsyncIterable<string>
+            : void | Promise<void>
     : never
 
 export type RouteHandler<Name extends RouteName> = (

@@ -11,6 +11,13 @@ import * as json from './json/index.ts'
 import type { JsonCodec } from './json/index.ts'
 import { parsePeerId } from './peer-id.ts'
 import {
+  ALL_PINS,
+  pinListingFromQuery,
+  pinListingToQuery,
+  type PinListing,
+  type PinListingArgs,
+} from './pin-filter.ts'
+import {
   addParamsFromQuery,
   addParamsToQuery,
   attempt,
@@ -28,6 +35,7 @@ import {
   type PinType,
   type TrackerStatus,
 } from './status.ts'
+import { statusOrder } from './status-listing.ts'
 import {
   DEFAULT_ADD_PARAMS,
   DEFAULT_PIN_OPTIONS,
@@ -58,7 +66,11 @@ export interface StatusAllInput extends LocalInput {
   readonly filter: TrackerStatus
   /** When not empty: the status of these, in any order. */
   readonly cids: readonly CID[]
+  /** Which pins, and how many; in the order of `statusOrder`. Not used with `cids`. */
+  readonly listing: PinListing
 }
+
+type StatusAllArgs = Partial<Omit<StatusAllInput, 'listing'>> & { readonly listing?: PinListingArgs }
 
 interface Definition<Kind extends RouteKind, Args, Input, Output> {
   readonly method: Route<Kind, Args, Input, Output>['method']
@@ -161,11 +173,17 @@ export const ROUTES = {
     path: '/allocations',
     kind: 'stream',
     output: json.pinCodec,
-    encode: (args: { readonly typeBits?: number }) => ({
+    encode: (args: { readonly typeBits?: number; readonly listing?: PinListingArgs }) => ({
       path: '/allocations',
-      query: new URLSearchParams({ filter: pinTypesText(args.typeBits ?? PIN_TYPE_ALL) }),
+      query: new URLSearchParams([
+        ['filter', pinTypesText(args.typeBits ?? PIN_TYPE_ALL)],
+        ...pinListingToQuery(args.listing ?? {}),
+      ]),
     }),
-    decode: request => ({ typeBits: pinTypesParam(request.query.get('filter') ?? '') }),
+    decode: ({ query }) => ({
+      typeBits: pinTypesParam(query.get('filter') ?? ''),
+      listing: pinListingFromQuery(query),
+    }),
   }),
   allocation: route({
     method: 'GET',
@@ -180,15 +198,36 @@ export const ROUTES = {
     path: '/pins',
     kind: 'stream',
     output: json.globalPinInfoCodec,
-    encode: (args: Partial<StatusAllInput>) => ({
+    encode: (args: StatusAllArgs) => ({
       path: '/pins',
-      query: new URLSearchParams({
-        local: String(args.local ?? false),
-        filter: statusFilterText(args.filter ?? 0),
-        cids: (args.cids ?? []).map(cidText).join(','),
-      }),
+      query: new URLSearchParams([
+        ['local', String(args.local ?? false)],
+        ['filter', statusFilterText(args.filter ?? 0)],
+        ['cids', (args.cids ?? []).map(cidText).join(',')],
+        ...pinListingToQuery(args.listing ?? {}, statusOrder(args.filter ?? 0)),
+      ]),
     }),
     decode: decodeStatusAll,
+  }),
+  /** Ours, as the next: `POST /pins/{hash}` for many CIDs. The query has the options of lines that have none of their own. */
+  pinMany: route({
+    method: 'POST',
+    path: '/pins',
+    kind: 'bulk',
+    output: json.bulkAnswerCodec,
+    encode: (args: { readonly options?: Partial<PinOptions> }) => ({
+      path: '/pins',
+      query: encodeOptions(args.options),
+    }),
+    decode: ({ query, nowNs }) => ({ options: pinOptionsFromQuery(query, nowNs) }),
+  }),
+  unpinMany: route({
+    method: 'DELETE',
+    path: '/pins',
+    kind: 'bulk',
+    output: json.bulkAnswerCodec,
+    encode: () => ({ path: '/pins' }),
+    decode: (): NoInput => ({}),
   }),
   recover: route({
     method: 'POST',
@@ -354,10 +393,10 @@ function decodeStatusAll({ query }: RouteRequest): StatusAllInput {
   const cids = query.get('cids') ?? ''
   if (cids !== '') {
     const parsed = cids.split(',').map(text => attempt('error decoding Cid', () => parseCid(text)))
-    return { local, filter: 0, cids: parsed }
+    return { local, filter: 0, cids: parsed, listing: ALL_PINS }
   }
   const text = query.get('filter') ?? ''
   const filter = parseTrackerStatus(text)
   if (filter === 0 && text !== '') throw badParameter('invalid filter value')
-  return { local, filter, cids: [] }
+  return { local, filter, cids: [], listing: pinListingFromQuery(query, statusOrder(filter)) }
 }

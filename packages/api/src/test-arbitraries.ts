@@ -2,7 +2,14 @@
 import * as fc from 'fast-check'
 import { CID } from 'multiformats/cid'
 import { create as createDigest } from 'multiformats/hashes/digest'
-import { peerIdText, type GlobalPinInfo, type Pin, type PinInfoShort, type PinOptions } from './index.ts'
+import {
+  peerIdText,
+  type GlobalPinInfo,
+  type Pin,
+  type PinInfoShort,
+  type PinOptions,
+  type PinProgress,
+} from './index.ts'
 import { PIN_TYPE_BITS, TRACKER_STATUS, type PinType } from './status.ts'
 
 /** Like `fc.record`, of objects with the usual prototype only. */
@@ -44,8 +51,19 @@ export const anyText = () => fc.string({ unit: 'grapheme' })
 
 export const anyMetadata = () => fc.dictionary(anyText(), anyText(), { noNullPrototype: true, maxKeys: 4 })
 
+/** Fields that are there or not. */
+const some = <T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<Partial<T>> =>
+  fc.record(model, { noNullPrototype: true, requiredKeys: [] }) as fc.Arbitrary<Partial<T>>
+
+const anySize = () => fc.bigInt({ min: 0n, max: 2n ** 63n - 1n })
+
 export const anyPinOptions = (): fc.Arbitrary<PinOptions> =>
-  record({
+  fc.tuple(anyGoPinOptions(), some({ size: anySize(), maxPinSize: anySize() })).map(joined)
+
+const joined = <A, B>([a, b]: readonly [A, B]): A & B => ({ ...a, ...b })
+
+const anyGoPinOptions = () =>
+  record<Omit<PinOptions, 'size' | 'maxPinSize'>>({
     replicationFactorMin: fc.integer({ min: -1, max: 20 }),
     replicationFactorMax: fc.integer({ min: -1, max: 20 }),
     name: anyText(),
@@ -73,8 +91,23 @@ export const anyPin = (): fc.Arbitrary<Pin> =>
     )
     .map(([options, rest]) => ({ ...options, ...rest }))
 
+const anyProgress = (): fc.Arbitrary<PinProgress> =>
+  fc
+    .tuple(
+      record({
+        blocks: fc.nat(),
+        bytes: anySize(),
+        bytesPerSecond: fc.nat(),
+      }),
+      some({ totalBytes: anySize() }),
+    )
+    .map(joined)
+
 export const anyPinInfoShort = (): fc.Arbitrary<PinInfoShort> =>
-  record({
+  fc.tuple(anyGoPinInfoShort(), some({ size: anySize(), progress: anyProgress() })).map(joined)
+
+const anyGoPinInfoShort = () =>
+  record<Omit<PinInfoShort, 'size' | 'progress'>>({
     peerName: anyText(),
     ipfs: fc.oneof(fc.constant(''), anyPeerId()),
     ipfsAddresses: fc.array(anyMultiaddr(), { maxLength: 2 }),

@@ -88,6 +88,15 @@ async function serve(
       ...(match.name === 'peerAdd' && { body: await text(request) }),
     })
     const parts = match.name === 'add' ? { parts: parseMultipart(request) } : {}
+    if (ROUTES[match.name].kind === 'bulk') {
+      await stream(
+        response,
+        handler({ ...input, lines: linesOf(request) }) as AsyncIterable<unknown>,
+        RAW,
+        false,
+      )
+      return
+    }
     await answer(match.name, response, handler({ ...input, ...parts }), parseQuery(query))
   } catch (error) {
     sendError(response, error)
@@ -119,7 +128,7 @@ async function answer(
 async function stream(
   response: http.ServerResponse,
   items: AsyncIterable<unknown>,
-  codec: JsonCodec<unknown>,
+  codec: Pick<JsonCodec<unknown>, 'stringify'>,
   begun: boolean,
 ): Promise<void> {
   response.setHeader('Trailer', 'X-Stream-Error')
@@ -143,6 +152,20 @@ async function stream(
     response.writeHead(204)
   }
   response.end()
+}
+
+/** What a `bulk` handler gives is written as it is. */
+const RAW = { stringify: (text: unknown) => String(text).trimEnd() }
+
+async function* linesOf(request: http.IncomingMessage): AsyncGenerator<readonly string[]> {
+  let rest = ''
+  // Left early, the request lives on: its connection is needed for the answer.
+  for await (const chunk of request.iterator({ destroyOnReturn: false })) {
+    const lines = (rest + String(chunk)).split('\n')
+    rest = lines.pop() ?? ''
+    yield lines.filter(line => line !== '')
+  }
+  if (rest !== '') yield [rest]
 }
 
 async function drained(response: http.ServerResponse): Promise<void> {

@@ -19,6 +19,18 @@ const secondsText = memoize(4096, (seconds: number) => new Date(seconds * 1000).
  */
 export function formatTime(time: Time): string {
   if (time === null) return ZERO_TEXT
+  // The entries of one pin, and many pins after each other, have the same time.
+  if (time !== lastTime) {
+    lastText = textOf(time)
+    lastTime = time
+  }
+  return lastText
+}
+
+let lastTime: bigint | undefined
+let lastText = ''
+
+function textOf(time: bigint): string {
   let seconds = Number(time / NS_PER_S)
   let fraction = Number(time % NS_PER_S)
   if (fraction < 0) {

@@ -35,6 +35,10 @@ export interface PinOptions {
   readonly pinUpdate: CID | null
   /** IPFS peers (with /p2p) that have the content: connected to before pinning. */
   readonly origins: readonly Multiaddr[]
+  /** Bytes of all blocks, where somebody knows: who adds or who pins. Not of Go. */
+  readonly size?: bigint
+  /** Content of more bytes is not fetched; absent or 0: as each peer is configured. Its own limit holds, too. Not of Go. */
+  readonly maxPinSize?: bigint
 }
 
 /** One entry of the pinset. */
@@ -50,6 +54,16 @@ export interface Pin extends PinOptions {
   readonly timestamp: Time
 }
 
+/** How far a pin has come on one peer. */
+export interface PinProgress {
+  readonly blocks: number
+  readonly bytes: bigint
+  /** Absent where nobody knows. */
+  readonly totalBytes?: bigint
+  /** Of the last seconds. */
+  readonly bytesPerSecond: number
+}
+
 /** Status of a pin on one peer, without saying which pin or peer. */
 export interface PinInfoShort {
   readonly peerName: string
@@ -60,6 +74,10 @@ export interface PinInfoShort {
   readonly error: string
   readonly attemptCount: number
   readonly priorityPin: boolean
+  /** Bytes that the pin takes on this peer, once it is pinned and where the IPFS daemon has told. Not of Go. */
+  readonly size?: bigint
+  /** Only while it is being pinned. Not of Go. */
+  readonly progress?: PinProgress
 }
 
 /** Status of a pin on one peer. */

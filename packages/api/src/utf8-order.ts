@@ -16,5 +16,9 @@ function unitRank(unit: number): number {
 
 /** The keys of a record in Go's order. */
 export function sortedKeys(record: Readonly<Record<string, unknown>>): string[] {
-  return Object.keys(record).sort(compareUtf8)
+  const keys = Object.keys(record)
+  for (let i = 1; i < keys.length; i++) {
+    if (compareUtf8(keys[i - 1] as string, keys[i] as string) > 0) return keys.sort(compareUtf8)
+  }
+  return keys
 }

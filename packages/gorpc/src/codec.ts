@@ -195,6 +195,8 @@ export interface Field<T> {
   readonly key: string
   readonly codec: Codec<T>
   readonly omitEmpty: boolean
+  /** Absent from the object, too, when it is not on the wire. */
+  readonly optional?: boolean
 }
 
 /** A field that is always written. */
@@ -205,6 +207,16 @@ export function field<T>(key: string, codec: Codec<T>): Field<T> {
 /** A field that is left out when it has its zero value. */
 export function omitEmpty<T>(key: string, codec: Codec<T>): Field<T> {
   return { key, codec, omitEmpty: true }
+}
+
+/** A field that may be missing from the object, and then is not written; for what Go does not have. */
+export function optional<T>(key: string, codec: Codec<T>): Field<T | undefined> {
+  const orUndefined: Codec<T | undefined> = {
+    isZero: value => value === undefined,
+    encode: (writer, value) => (value === undefined ? writer.nil() : codec.encode(writer, value)),
+    decode: reader => (reader.tryNil() ? undefined : codec.decode(reader)),
+  }
+  return { key, codec: orUndefined, omitEmpty: true, optional: true }
 }
 
 /** The fields of a struct in Go's order of declaration; spread one into another where Go inlines a struct. */
@@ -223,8 +235,9 @@ export function struct<T extends object>(fields: Fields<T>): Codec<T> {
     head: encodeObject(string, field.key),
   }))
   const byKey = new Map(slots.map((slot, index) => [slot.key, index]))
-  const template = Object.fromEntries(slots.map(slot => [slot.name, slot.codec.zero]))
-  const hasZero = slots.every(slot => slot.codec.zero !== undefined)
+  const required = slots.filter(slot => slot.optional !== true)
+  const template = Object.fromEntries(required.map(slot => [slot.name, slot.codec.zero]))
+  const hasZero = required.every(slot => slot.codec.zero !== undefined)
   const isPresent = (slot: Slot, value: T) =>
     !slot.omitEmpty || !slot.codec.isZero(value[slot.name as keyof T])
 
@@ -238,7 +251,7 @@ export function struct<T extends object>(fields: Fields<T>): Codec<T> {
         reader.skip()
         continue
       }
-      out[slot.name] = slot.codec.decode(reader)
+      take(slot, reader, out)
       expected = index + 1
     }
   }
@@ -247,7 +260,7 @@ export function struct<T extends object>(fields: Fields<T>): Codec<T> {
     for (let i = 0; i < length; i++) {
       const slot = slots[i]
       if (slot === undefined) reader.skip()
-      else out[slot.name] = slot.codec.decode(reader)
+      else take(slot, reader, out)
     }
   }
   return {
@@ -268,10 +281,15 @@ export function struct<T extends object>(fields: Fields<T>): Codec<T> {
       const out: Record<string, unknown> = { ...template }
       if (reader.kind() === 'list') readList(reader, out)
       else if (!reader.tryNil()) readMap(reader, out)
-      if (!hasZero) requireAll(slots, out, start)
+      if (!hasZero) requireAll(required, out, start)
       return out as T
     },
   }
+}
+
+function take(slot: Slot, reader: MsgpackReader, out: Record<string, unknown>): void {
+  const value = slot.codec.decode(reader)
+  if (value !== undefined) out[slot.name] = value
 }
 
 /**

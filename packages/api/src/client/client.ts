@@ -9,10 +9,11 @@ import {
   type Logger,
   type Random,
 } from '@ipfs-cluster/base'
-import { addedOutputCodec, addedOutputsCodec, type JsonCodec } from '../json/index.ts'
+import { addedOutputCodec, addedOutputsCodec, type BulkAnswer, type JsonCodec } from '../json/index.ts'
 import type { Route, RouteArgs, RouteCall, RouteKind, RouteName } from '../route.ts'
 import { ROUTES } from '../routes.ts'
 import type { AddedOutput, GlobalPinInfo } from '../types.ts'
+import { pinMany, unpinMany, type BulkContext, type PinManyArgs, type UnpinManyArgs } from './bulk.ts'
 import { createFetchTransport } from './fetch-transport.ts'
 import { multipartBody } from './multipart.ts'
 import { createSender, type Sender, type SenderCall, type Strategy } from './sender.ts'
@@ -58,10 +59,18 @@ export type ClientResult<Name extends RouteName> =
         ? AsyncGenerator<Output>
         : Kind extends 'add'
           ? AsyncGenerator<AddedOutput>
-          : Promise<void>
+          : Kind extends 'bulk'
+            ? AsyncGenerator<BulkAnswer>
+            : Promise<void>
     : never
 
-type ClientArgs<Name extends RouteName> = Name extends 'add' ? AddArgs : RouteArgs<Name>
+interface SpecialArgs {
+  readonly add: AddArgs
+  readonly pinMany: PinManyArgs
+  readonly unpinMany: UnpinManyArgs
+}
+
+type ClientArgs<Name extends RouteName> = Name extends keyof SpecialArgs ? SpecialArgs[Name] : RouteArgs<Name>
 
 type ClientMethod<Name extends RouteName> =
   Readonly<Record<never, never>> extends ClientArgs<Name>
@@ -69,7 +78,8 @@ type ClientMethod<Name extends RouteName> =
     : (args: ClientArgs<Name>, options?: AbortOptions) => ClientResult<Name>
 
 /**
- * One method a route. Streams start with the first `next()`; leaving one early gives up its connection.
+ * One method a route. `pinMany` and `unpinMany` send again what has no answer when a connection breaks, to the next host if need be, and
+ * ask peers without these routes, such as Go's, one by one. Streams start with the first `next()`; leaving one early gives up its connection.
  *
  * @throws ApiError from every method and stream: `API_ERROR` when the peer answers with an error, also in the middle of a stream;
  * `API_UNREACHABLE` when no host answered or the answer broke off; `API_BAD_JSON`; `BAD_PARAMETER` before anything is sent. An abort
@@ -87,10 +97,13 @@ export function createClient(config: ClientConfig, components: ClientComponents 
   const headers = { ...authorization(config), ...config.headers }
   const sender = createSender({ hosts, strategy, tries, timeoutMs, headers }, transport, clock, logger)
   const context = { sender, random, readsTrailers: transport.readsTrailers }
+  const bulk: BulkContext = { sender, clock, streams: transport.readsTrailers, singles: () => client }
   const names = Object.keys(ROUTES) as RouteName[]
   const methods = Object.fromEntries(names.map(name => [name, method(ROUTES[name], context)]))
   const client = {
     ...methods,
+    pinMany: (args: PinManyArgs, options?: AbortOptions) => pinMany(bulk, args, options),
+    unpinMany: (args: UnpinManyArgs, options?: AbortOptions) => unpinMany(bulk, args, options),
     waitFor: (args: WaitForArgs, options: AbortOptions = {}) =>
       waitForStatus(args, client.status, clock, options),
     // The table gives each method its type; its entries cannot be followed by the compiler through `fromEntries`.
@@ -115,6 +128,9 @@ interface AnyRoute {
 function method({ method, kind, output, encode }: AnyRoute, context: Context): unknown {
   const call = (args: object) => callOf(method, encode(args as never))
   switch (kind) {
+    case 'bulk':
+      // In `bulk.ts`.
+      return undefined
     case 'add':
       return (args: AddArgs, options: AbortOptions = {}) => add(context, args, options)
     case 'stream':

@@ -9,6 +9,7 @@ export {
   type ClientResult,
   type ClusterClient,
 } from './client.ts'
+export type { PinLine, PinManyArgs, UnpinManyArgs } from './bulk.ts'
 export type { Strategy } from './sender.ts'
 export { fileParts, filePart, type FileContent } from './parts.ts'
 export type { AddArgs, UploadProgress } from './upload.ts'

@@ -106,7 +106,9 @@ interface Agents {
 }
 
 function open(call: HttpCall, agents: Agents, connect: NodeTransportConfig['connect']): http.ClientRequest {
-  const options: http.RequestOptions = { method: call.method, headers: { ...call.headers } }
+  // Node would send the body of a DELETE without saying that there is one.
+  const framing = typeof call.body === 'object' ? { 'Transfer-Encoding': 'chunked' } : {}
+  const options: http.RequestOptions = { method: call.method, headers: { ...framing, ...call.headers } }
   if (call.host.startsWith('unix:')) {
     const socketPath = call.host.slice('unix:'.length)
     return http.request({ ...options, agent: agents.http, socketPath, path: call.path, host: 'restapi' })

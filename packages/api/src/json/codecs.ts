@@ -30,6 +30,7 @@ import type {
   Version,
 } from '../types.ts'
 import { writeGlobalPinInfo, writePin, writeSubmittedPin } from './fast.ts'
+import { pinInfoSizeFields, pinSizeFields } from './pin-size.ts'
 import * as json from './values.ts'
 import type { Fields, JsonCodec, JsonValue } from './values.ts'
 
@@ -69,7 +70,7 @@ const origins: JsonValue<readonly Multiaddr[]> = {
   schema: json.nullable(json.list(json.multiaddr)).schema,
 }
 
-const pinOptionsFields: Fields<PinOptions> = {
+const pinOptionsFields: Fields<Omit<PinOptions, keyof typeof pinSizeFields>> = {
   replicationFactorMin: {
     name: 'replication_factor_min',
     value: json.integer,
@@ -127,12 +128,43 @@ const pinValue: JsonValue<Pin> = json.struct<Pin>('Pin', {
     about: 'For parts of sharded content: the root, or the shard before.',
   },
   timestamp: { name: 'timestamp', value: json.time },
+  ...pinSizeFields,
 })
 
 export const pinOptionsCodec: JsonCodec<PinOptions> = json.document(
   'pin_options',
-  json.struct('PinOptions', pinOptionsFields),
+  json.struct<PinOptions>('PinOptions', { ...pinOptionsFields, ...pinSizeFields }),
 )
+
+/** The writer of each takes what its own key has. */
+const allOptionFields = Object.entries({
+  ...pinOptionsFields,
+  ...pinSizeFields,
+}) as unknown as readonly (readonly [
+  key: keyof PinOptions,
+  field: { readonly name: string; readonly value: JsonValue<unknown> },
+])[]
+
+/** Some pin options as members of a JSON object, without its braces. */
+export function pinOptionMembers(options: Partial<PinOptions>): string {
+  return allOptionFields
+    .filter(([key]) => options[key] !== undefined)
+    .map(([key, { name, value }]) => `"${name}":${value.write(options[key])}`)
+    .join(',')
+}
+
+/**
+ * The pin options that a JSON object has, the others as in `defaults`; `null` is none.
+ *
+ * @throws ApiError `API_BAD_JSON`
+ */
+export function pinOptionsOver(object: Readonly<Record<string, unknown>>, defaults: PinOptions): PinOptions {
+  const read = pinOptionsCodec.parse(object)
+  const given = allOptionFields.filter(([, { name }]) => Object.hasOwn(object, name) && object[name] !== null)
+  return given.length === 0
+    ? defaults
+    : { ...defaults, ...Object.fromEntries(given.map(([key]) => [key, read[key]])) }
+}
 
 /** A pin as read from the pinset: no user allocations and no metadata are `null`, no origins are `[]`. */
 export const pinCodec: JsonCodec<Pin> = { ...json.document('pin', pinValue), stringify: writePin }
@@ -153,6 +185,7 @@ const pinInfoShortFields: Fields<PinInfoShort> = {
     value: json.boolean,
     about: 'Whether it waits, or waited, in the queue of young pins.',
   },
+  ...pinInfoSizeFields,
 }
 
 const pinInfoShort: JsonValue<PinInfoShort> = json.struct('PinInfoShort', pinInfoShortFields)
@@ -370,11 +403,31 @@ export interface ErrorBody {
   readonly message: string
 }
 
-export const errorCodec: JsonCodec<ErrorBody> = json.document(
-  'error',
-  json.struct<ErrorBody>('Error', {
-    code: { name: 'code', value: json.integer, about: 'The HTTP status.' },
-    message: { name: 'message', value: json.string },
+const errorValue: JsonValue<ErrorBody> = json.struct<ErrorBody>('Error', {
+  code: { name: 'code', value: json.integer, about: 'The HTTP status.' },
+  message: { name: 'message', value: json.string },
+})
+
+export const errorCodec: JsonCodec<ErrorBody> = json.document('error', errorValue)
+
+/** What became of a line of `POST /pins` or `DELETE /pins`. */
+export interface BulkAnswer {
+  /** As given where it cannot be read; empty where the line has none. */
+  readonly cid: string
+  /** As the request for this CID alone would be answered; `null`: it is done, and durable. */
+  readonly error: ErrorBody | null
+}
+
+export const bulkAnswerCodec: JsonCodec<BulkAnswer> = json.document(
+  'answer',
+  json.struct<BulkAnswer>('BulkAnswer', {
+    cid: { name: 'cid', value: json.string, about: 'As given where it cannot be read.' },
+    error: {
+      name: 'error',
+      value: json.nullable(errorValue),
+      about: 'Why this line was refused. Absent: the change is made, and durable.',
+      omit: error => error === null,
+    },
   }),
 )
 

@@ -3,7 +3,7 @@ import { cidText } from '../cid.ts'
 import { memoize } from '../memo.ts'
 import { trackerStatusText } from '../status.ts'
 import { formatTime } from '../time.ts'
-import type { GlobalPinInfo, Multiaddr, PeerId, Pin, PinInfoShort } from '../types.ts'
+import type { GlobalPinInfo, Multiaddr, PeerId, Pin, PinInfoShort, PinProgress } from '../types.ts'
 import { sortedKeys } from '../utf8-order.ts'
 import { jsonString } from './text.ts'
 import { writeCidOrNull } from './values.ts'
@@ -28,14 +28,15 @@ function writePinWith(pin: Pin, metadata: string, origins: string): string {
     `,"user_allocations":${userAllocations},"expire_at":"${formatTime(pin.expireAt)}","metadata":${metadata}` +
     `,"pin_update":${writeCidOrNull(pin.pinUpdate)},"origins":${origins},"cid":"${cidText(pin.cid)}"` +
     `,"type":"${pin.type}","allocations":${writePeers(pin.allocations)},"max_depth":${pin.maxDepth}` +
-    `,"reference":${writeCidOrNull(pin.reference)},"timestamp":"${formatTime(pin.timestamp)}"}`
+    `,"reference":${writeCidOrNull(pin.reference)},"timestamp":"${formatTime(pin.timestamp)}"` +
+    `${writeOptional('size', pin.size)}${writeOptional('max_pin_size', pin.maxPinSize)}}`
   )
 }
 
 export function writeGlobalPinInfo(info: GlobalPinInfo): string {
   let peers = ''
   for (const peer of sortedKeys(info.peerMap)) {
-    const entry = `${jsonString(peer)}:${writePinInfoShort(info.peerMap[peer] as PinInfoShort)}`
+    const entry = writeEntry(peer, info.peerMap[peer] as PinInfoShort)
     peers = peers === '' ? entry : `${peers},${entry}`
   }
   const allocations = info.allocations === null ? 'null' : writePeers(info.allocations)
@@ -47,15 +48,46 @@ export function writeGlobalPinInfo(info: GlobalPinInfo): string {
   )
 }
 
-function writePinInfoShort(info: PinInfoShort): string {
-  const ipfs = info.ipfs === '' ? '' : `,"ipfs_peer_id":"${info.ipfs}"`
-  const addresses =
-    info.ipfsAddresses.length === 0 ? '' : `,"ipfs_peer_addresses":${writeTexts(info.ipfsAddresses)}`
+function writeEntry(peer: PeerId, info: PinInfoShort): string {
+  const error = info.error === '' ? '""' : jsonString(info.error)
   return (
-    `{"peername":${jsonString(info.peerName)}${ipfs}${addresses},"status":"${statusText(info.status)}"` +
-    `,"timestamp":"${formatTime(info.ts)}","error":${jsonString(info.error)}` +
-    `,"attempt_count":${info.attemptCount},"priority_pin":${info.priorityPin}}`
+    `${peerHead(peer, info)},"status":"${statusText(info.status)}"` +
+    `,"timestamp":"${formatTime(info.ts)}","error":${error}` +
+    `,"attempt_count":${info.attemptCount},"priority_pin":${info.priorityPin}` +
+    `${writeOptional('size', info.size)}${info.progress === undefined ? '' : writeProgress(info.progress)}}`
   )
+}
+
+interface PeerHead extends Pick<PinInfoShort, 'peerName' | 'ipfs' | 'ipfsAddresses'> {
+  readonly text: string
+}
+
+/** What is said of a peer in each of its entries: in a listing always the same, by identity. */
+const heads = new Map<PeerId, PeerHead>()
+/** Peers of some clusters; at the limit all are forgotten. */
+const MAX_HEADS = 256
+
+/** Up to the status. */
+function peerHead(peer: PeerId, { peerName, ipfs, ipfsAddresses }: PinInfoShort): string {
+  const known = heads.get(peer)
+  if (known?.peerName === peerName && known.ipfs === ipfs && known.ipfsAddresses === ipfsAddresses) {
+    return known.text
+  }
+  const daemon = ipfs === '' ? '' : `,"ipfs_peer_id":"${ipfs}"`
+  const addresses = ipfsAddresses.length === 0 ? '' : `,"ipfs_peer_addresses":${writeTexts(ipfsAddresses)}`
+  const text = `${jsonString(peer)}:{"peername":${jsonString(peerName)}${daemon}${addresses}`
+  if (heads.size >= MAX_HEADS) heads.clear()
+  heads.set(peer, { peerName, ipfs, ipfsAddresses, text })
+  return text
+}
+
+function writeProgress({ blocks, bytes, totalBytes, bytesPerSecond }: PinProgress): string {
+  const total = writeOptional('total_bytes', totalBytes)
+  return `,"progress":{"blocks":${blocks},"bytes":${bytes}${total},"bytes_per_second":${bytesPerSecond}}`
+}
+
+function writeOptional(name: string, value: bigint | undefined): string {
+  return value === undefined ? '' : `,"${name}":${value}`
 }
 
 function writeMetadata(metadata: Readonly<Record<string, string>>, empty: string): string {

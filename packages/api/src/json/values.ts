@@ -295,6 +295,20 @@ export interface Field<V, T> {
   readonly isNull?: (value: V, owner: T) => boolean
 }
 
+/** A field that need not be there. */
+export function optional<V, T>(name: string, value: JsonValue<V>, about: string): Field<V | undefined, T> {
+  return {
+    name,
+    about,
+    omit: item => item === undefined,
+    value: {
+      schema: value.schema,
+      write: item => (item === undefined ? 'null' : value.write(item)),
+      read: json => (json === undefined || json === null ? undefined : value.read(json)),
+    },
+  }
+}
+
 /** The fields of `T`, in the order in which they are written. */
 export type Fields<T> = { readonly [K in keyof T]-?: Field<T[K], T> }
 
@@ -317,7 +331,8 @@ export function struct<T extends object>(title: string, fields: Fields<T>): Json
       const out: Partial<Record<keyof T, unknown>> = {}
       for (const [key, { name, value }] of list) {
         try {
-          out[key] = value.read(Object.hasOwn(object, name) ? object[name] : undefined)
+          const item = value.read(Object.hasOwn(object, name) ? object[name] : undefined)
+          if (item !== undefined) out[key] = item
         } catch (error) {
           throw within(name, error)
         }

@@ -65,9 +65,10 @@ const SECURITY_SCHEMES = {
 }
 
 function operation(name: RouteName, doc: RouteDoc): JsonObject {
-  const { tag, summary, description, query = [], body, open } = doc
+  const { tag, summary, description, query = [], body, lines, open } = doc
   const parameters = [...pathParameters(ROUTES[name].path), ...query.map(queryParameter)]
-  const requestBody = requestBodyOf(name, body)
+  const requestBody =
+    lines === undefined ? requestBodyOf(name, body) : { required: true, content: ndjson(lines) }
   return {
     operationId: name,
     tags: [tag],
@@ -121,6 +122,15 @@ function success(name: RouteName): JsonObject {
         },
         204: { description: 'Nothing to list.' },
       }
+    case 'bulk':
+      return {
+        200: {
+          description: 'One object a line of the body, in its order; the schema is that of a line.',
+          headers: STREAM_ERROR,
+          content: ndjson(schema),
+        },
+        204: { description: 'The body has no lines.' },
+      }
     case 'add':
       return {
         200: {
@@ -149,6 +159,7 @@ const FAILURES = {
     headers: { 'Retry-After': { description: 'Seconds to wait.', schema: { type: 'string' } } },
   },
   500: failure('It failed; the message says why.'),
+  507: failure('The disk of the peer is full; nothing was changed, and the same will do once there is room.'),
 }
 
 function failure(description: string): JsonObject {
@@ -169,6 +180,7 @@ function failuresOf(
     ...(open === true ? [] : [401]),
     ...(writes === true ? [429] : []),
     500,
+    ...(writes === true ? [507] : []),
   ]
   return {
     ...Object.fromEntries(statuses.map(status => [status, { $ref: `#/components/responses/${status}` }])),

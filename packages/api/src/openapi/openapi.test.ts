@@ -12,6 +12,7 @@ import {
   metricCodec,
   pinCodec,
   pinOptionsCodec,
+  type PinListing,
   ROUTES,
   submittedPinCodec,
   TRACKER_STATUS,
@@ -92,11 +93,24 @@ test('every route is described, under its own method and path, once', () => {
 })
 
 /** Arguments with every option set. */
+const LISTING: PinListing = {
+  filter: {
+    name: 'n',
+    match: 'prefix',
+    metadata: { a: 'b' },
+    peer: 'QmUZ13osndQ5uL4tPWHXe3iBgBgq9gfewcBMSCAuMBsDJ6',
+    createdAfter: 1n,
+    createdBefore: 2n,
+  },
+  limit: 1,
+  cursor: { cid: CID.parse('QmbrCtydGyPeHiLURSPMqrvE5mCgMCwFYq3UD4XLCeAYw6'), name: 'n', created: 1n },
+}
+
 const FULL: Partial<Record<RouteName, object>> = {
-  statusAll: { local: true, filter: 16, cids: [] },
+  statusAll: { local: true, filter: 16, cids: [], listing: LISTING },
   recoverAll: { local: true },
   repoGC: { local: true },
-  allocations: { typeBits: 2 },
+  allocations: { typeBits: 2, listing: LISTING },
 }
 
 test('what the client sends is described, and what is described is read', () => {
@@ -117,7 +131,14 @@ test('what the client sends is described, and what is described is read', () => 
   const cid = CID.parse('QmbrCtydGyPeHiLURSPMqrvE5mCgMCwFYq3UD4XLCeAYw6')
   const everything = addParamsToQuery({
     ...DEFAULT_ADD_PARAMS,
-    pin: { ...DEFAULT_ADD_PARAMS.pin, expireAt: 1n, pinUpdate: cid, origins: ['/ip4/1.2.3.4'] },
+    pin: {
+      ...DEFAULT_ADD_PARAMS.pin,
+      expireAt: 1n,
+      pinUpdate: cid,
+      origins: ['/ip4/1.2.3.4'],
+      size: 1n,
+      maxPinSize: 1n,
+    },
   })
   assert.deepEqual(names('add').sort(), [...new Set([...everything.keys(), ...notSent])].sort())
   assert.deepEqual(

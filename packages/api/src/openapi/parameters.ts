@@ -1,5 +1,6 @@
 /** The query parameters of the API for its OpenAPI document; `../query.ts` reads and writes them. */
 import type { JsonSchema } from '../json/index.ts'
+import { NAME_MATCHES } from '../pin-filter.ts'
 import { TRACKER_STATUS } from '../status.ts'
 import { DEFAULT_ADD_PARAMS } from '../types.ts'
 
@@ -36,6 +37,27 @@ export const STATUS_FILTER: QueryParameter = parameter(
 )
 
 export const CIDS: QueryParameter = parameter('cids', text, 'Only these CIDs, comma-separated, in any order.')
+
+/** `../pin-filter.ts` reads and writes them. */
+export const PIN_LISTING: readonly QueryParameter[] = [
+  parameter('name', text, 'Only pins of this name.'),
+  parameter(
+    'match',
+    { type: 'string', enum: [...NAME_MATCHES], default: 'exact' },
+    'How `name` is compared: `i` ignores case, `partial` is a part of it.',
+  ),
+  parameter('meta', text, 'A JSON object of strings: only pins with this metadata.'),
+  parameter('peer', text, 'Only pins that the peer with this ID keeps.'),
+  parameter('after', { type: 'string', format: 'date-time' }, 'Only pins created then or later (RFC 3339).'),
+  parameter('before', { type: 'string', format: 'date-time' }, 'Only pins created then or earlier.'),
+  parameter('limit', { type: 'integer', minimum: 1 }, 'At most so many.'),
+  parameter(
+    'cursor',
+    text,
+    'What follows this pin: the CID of the last line that came. Where the listing is in the order of names (`match=prefix`) or of times (`after`, ' +
+      '`before`), a comma and the name or time of that pin follow.',
+  ),
+]
 
 export const PIN_PARAMETERS: readonly QueryParameter[] = [
   parameter('name', text, 'A name for people.'),
@@ -77,6 +99,16 @@ export const PIN_PARAMETERS: readonly QueryParameter[] = [
     'origins',
     text,
     'Multiaddresses with `/p2p/<id>` of IPFS peers that have the content, comma-separated, to connect to first.',
+  ),
+  parameter(
+    'size',
+    text,
+    'Bytes of the content, or a text such as `10GB`, where you know: peers with less free space are not chosen. An add knows itself.',
+  ),
+  parameter(
+    'max-pin-size',
+    text,
+    'Bytes, or a text such as `10GB`: peers refuse content that is larger, and stop when it turns out so. 0, or beyond what a peer is configured with: its own limit.',
   ),
 ]
 

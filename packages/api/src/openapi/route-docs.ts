@@ -1,10 +1,11 @@
 /** What the OpenAPI document says of each route, in words. Who adds a route to the table must add it here, or this does not compile. */
-import { peerAddBodyCodec, type JsonSchema } from '../json/index.ts'
+import { peerAddBodyCodec, pinOptionsCodec, type JsonSchema } from '../json/index.ts'
 import type { RouteName } from '../route.ts'
 import {
   ADD_PARAMETERS,
   CIDS,
   LOCAL,
+  PIN_LISTING,
   PIN_PARAMETERS,
   PIN_TYPES,
   STATUS_FILTER,
@@ -28,6 +29,8 @@ export interface RouteDoc {
   readonly query?: readonly QueryParameter[]
   /** Of a JSON body. */
   readonly body?: JsonSchema
+  /** Of a line of an NDJSON body. */
+  readonly lines?: JsonSchema
   /** Failures beside 400, 401 and 500, by status: what each means. */
   readonly failures?: Readonly<Record<number, string>>
   /** Changes the pinset, and is told to wait (429) when too many changes are under way. */
@@ -43,6 +46,21 @@ export const PATH_PARAMETERS: Readonly<Record<string, string>> = {
   name: 'Name of a metric.',
   keyType: 'The namespace.',
   path: 'The rest of the path: `<cid or name>[/…]`. Slashes may stand as they are.',
+}
+
+const cidLineSchema: JsonSchema = {
+  anyOf: [{ type: 'string' }, { type: 'object', required: ['cid'], properties: { cid: { type: 'string' } } }],
+}
+
+const pinLineSchema: JsonSchema = {
+  anyOf: [
+    { type: 'string' },
+    {
+      type: 'object',
+      required: ['cid'],
+      properties: { cid: { type: 'string' }, ...pinOptionsCodec.schema.properties },
+    },
+  ],
 }
 
 const NOT_PINNED = 'The CID is not in the pinset.'
@@ -76,14 +94,42 @@ export const ROUTE_DOCS: Readonly<Record<RouteName, RouteDoc>> = {
     query: ADD_PARAMETERS,
     writes: true,
   },
-  allocations: { tag: 'pins', summary: 'List the pinset', query: [PIN_TYPES] },
+  allocations: {
+    tag: 'pins',
+    summary: 'List the pinset',
+    description:
+      'Of one moment, those that match all that is given. In the order of names with `match=prefix`, else of times with `after` or `before` (unless ' +
+      '`name` is exact), and in a fixed order of CIDs that is not that of their text. An exact name, the beginning of one and times cost what they ' +
+      'show; other parameters make the peer look at every pin.',
+    query: [PIN_TYPES, ...PIN_LISTING],
+  },
   allocation: { tag: 'pins', summary: 'A pin of the pinset', failures: { 404: NOT_PINNED } },
   statusAll: {
     tag: 'pins',
     summary: 'Status of pins on all peers',
     description:
-      'Asks every peer; one that does not answer has status `cluster_error`. With `cids`, of these alone, pinned or not.',
-    query: [LOCAL, STATUS_FILTER, CIDS],
+      'Asks every peer; one that does not answer in time has status `cluster_error`. With `cids`, of these alone, pinned or not; else of those that ' +
+      'match all that is given. In the order of CIDs with a `filter` that names neither `pinned` nor `remote`, else in that of `GET /allocations`.',
+    query: [LOCAL, STATUS_FILTER, CIDS, ...PIN_LISTING],
+  },
+  pinMany: {
+    tag: 'pins',
+    summary: 'Pin many CIDs',
+    description:
+      'One line of the body is a CID in quotes, or an object with a `cid` and the fields of pin options, which go before those of the query. ' +
+      'The n-th line of the answer belongs to the n-th line that is not blank; it comes when that pin is durable, while the body is still ' +
+      'read: whoever sends must read at the same time. A line that is refused has an `error`, and the others go on. When the answer breaks ' +
+      'off, send again what has no answer.',
+    query: PIN_PARAMETERS,
+    lines: pinLineSchema,
+    writes: true,
+  },
+  unpinMany: {
+    tag: 'pins',
+    summary: 'Unpin many CIDs',
+    description: 'Like pinning many; of an object only the `cid` counts.',
+    lines: cidLineSchema,
+    writes: true,
   },
   recover: {
     tag: 'pins',
