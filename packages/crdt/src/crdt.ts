@@ -27,6 +27,7 @@ import type {
   CrdtConfig,
   CrdtOp,
   CrdtProjection,
+  CrdtSnapshot,
 } from './types.ts'
 import { Wal } from './wal.ts'
 import { Walker } from './walker.ts'
@@ -143,6 +144,8 @@ export async function createCrdt(components: CrdtComponents, config: CrdtConfig)
     get: key => get(ledger, wal, key),
     getMany: keys => getMany(ledger, wal, keys),
     entries: (range, options) => entries(ledger, wal, range, options),
+    chunks: (range, options) => chunks(ledger, wal, range, options),
+    snapshot: () => snapshot(ledger, wal),
     block: cid => ledger.block(cid),
     blockSize: cid => ledger.blockSize(cid),
     stats: () => ({
@@ -194,6 +197,39 @@ function entries(
       return (range.limit === undefined ? all : take(all, range.limit))[Symbol.asyncIterator]()
     },
   }
+}
+
+async function* chunks(
+  ledger: Ledger,
+  wal: Wal,
+  range: StoreRange = {},
+  options: AbortOptions = {},
+): AsyncGenerator<readonly (readonly [string, Uint8Array])[]> {
+  // As above: before what is stored.
+  const queued = wal.latestInRange(range)
+  const stored = ledger.chunks(range, options)
+  if (queued.length === 0) return yield* stored
+  let chunk: (readonly [string, Uint8Array])[] = []
+  for await (const entry of overlay(flat(stored), queued, range.reverse === true)) {
+    chunk.push(entry)
+    if (chunk.length < OVERLAID_CHUNK) continue
+    yield chunk
+    chunk = []
+  }
+  if (chunk.length > 0) yield chunk
+}
+
+/** Entries of a chunk that had to be merged with what is queued. */
+const OVERLAID_CHUNK = 500
+
+async function* flat<T>(chunks: AsyncIterable<readonly T[]>): AsyncGenerator<T> {
+  for await (const chunk of chunks) yield* chunk
+}
+
+function snapshot(ledger: Ledger, wal: Wal): CrdtSnapshot {
+  const queued = wal.latestInRange().map(({ op }) => op)
+  const { rows, values, [Symbol.dispose]: dispose } = ledger.snapshot()
+  return { queued, rows, getMany: values, [Symbol.dispose]: dispose }
 }
 
 async function* take<T>(items: AsyncIterable<T>, limit: number): AsyncGenerator<T> {

@@ -7,6 +7,7 @@ import {
   type Store,
   type StoreOp,
   type StoreRange,
+  type StoreReader,
 } from '@ipfs-cluster/base'
 import type { CID } from 'multiformats/cid'
 import { advanceHeads, withinLimit, type HeadChanges, type Heads } from './heads.ts'
@@ -152,6 +153,36 @@ export class Ledger {
           },
         }
       },
+    }
+  }
+
+  /** As `entries`, in chunks, for listings of millions. */
+  async *chunks(
+    range: StoreRange | undefined,
+    options: AbortOptions | undefined,
+  ): AsyncGenerator<readonly (readonly [string, Uint8Array])[]> {
+    const start = PREFIX.key.length
+    for await (const rows of this.#store.textChunks(keyRange(range), options)) {
+      const live: (readonly [string, Uint8Array])[] = []
+      for (const [key, row] of rows) {
+        const value = rowValue(row)
+        if (value !== undefined) live.push([key.slice(start), value])
+      }
+      if (live.length > 0) yield live
+    }
+  }
+
+  /** The whole store as it is now, and how to read values of keys from it. */
+  snapshot(): Disposable & {
+    readonly rows: StoreReader
+    values(keys: readonly string[]): Promise<(Uint8Array | undefined)[]>
+  } {
+    const rows = this.#store.snapshot()
+    return {
+      rows,
+      values: async keys =>
+        (await rows.getMany(keys.map(keyRow))).map(row => (row === undefined ? undefined : rowValue(row))),
+      [Symbol.dispose]: () => rows[Symbol.dispose](),
     }
   }
 

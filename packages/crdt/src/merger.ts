@@ -1,4 +1,4 @@
-import { type Clock, errorMessage, type Logger, type TaskScope } from '@ipfs-cluster/base'
+import { type Clock, errorMessage, LastingFailure, type Logger, type TaskScope } from '@ipfs-cluster/base'
 import type { Applied, Ledger } from './ledger.ts'
 import {
   MAX_MERGE_BYTES,
@@ -23,6 +23,7 @@ const ENTRY_BYTES = 250
 /** Merges fetched nodes in the order in which they come, as many in one batch as came while the last one was written. */
 export class Merger {
   readonly #components: MergerComponents
+  readonly #trouble: LastingFailure
   #waiting: CrdtNode[] = []
   #bytes = 0
   #running = false
@@ -32,6 +33,7 @@ export class Merger {
 
   constructor(components: MergerComponents) {
     this.#components = components
+    this.#trouble = new LastingFailure(components.logger, components.clock)
     components.scope.signal.addEventListener('abort', () => this.#room.resolve())
   }
 
@@ -54,18 +56,19 @@ export class Merger {
   }
 
   async #run(signal: AbortSignal): Promise<void> {
-    const { ledger, clock, logger, onMerged } = this.#components
+    const { ledger, clock, onMerged } = this.#components
     try {
       while (this.#waiting.length > 0 && !signal.aborted) {
         const batch = this.#nextBatch()
         try {
           const applied = await ledger.exclusive(() => ledger.apply(batch), { signal })
           this.#maxNodes = Math.min(MAX_MERGE_NODES, this.#maxNodes * 2)
+          this.#trouble.succeeded('merging works again')
           this.#done(batch)
           onMerged(batch, applied)
         } catch (err) {
           signal.throwIfAborted()
-          logger.error(
+          this.#trouble.failed(
             { err, nodes: batch.length },
             `merging failed and will be repeated: ${errorMessage(err)}`,
           )

@@ -2,6 +2,7 @@ import {
   type AbortOptions,
   type Clock,
   errorMessage,
+  LastingFailure,
   type Logger,
   type StoreOp,
   type TaskScope,
@@ -46,6 +47,7 @@ export interface PublisherComponents {
 export class Publisher {
   readonly #components: PublisherComponents
   readonly #config: CrdtConfig
+  readonly #trouble: LastingFailure
   #requests: Request[] = []
   #anchors = NO_ANCHORS
   #requestedOps = 0
@@ -57,6 +59,7 @@ export class Publisher {
   constructor(components: PublisherComponents, config: CrdtConfig) {
     this.#components = components
     this.#config = config
+    this.#trouble = new LastingFailure(components.logger, components.clock)
   }
 
   /** Makes nodes of what an earlier process acknowledged. Call once, before the first commit. */
@@ -211,13 +214,14 @@ export class Publisher {
 
   /** Makes nodes of what is in the table; what fails stays there for the next attempt. */
   async #flushAll(): Promise<void> {
-    const { wal, logger } = this.#components
+    const { wal } = this.#components
     const maxAgeMs = this.#config.batching?.maxAgeMs ?? 0
     try {
       await this.#publishQueued()
+      this.#trouble.succeeded('queued operations become nodes again')
       if (wal.size > 0) this.#flushAfter(maxAgeMs)
     } catch (err) {
-      logger.error({ err, ops: wal.size }, `queued operations stay queued: ${errorMessage(err)}`)
+      this.#trouble.failed({ err, ops: wal.size }, `queued operations stay queued: ${errorMessage(err)}`)
       this.#flushAfter(Math.max(maxAgeMs, MIN_RETRY_MS))
     }
   }

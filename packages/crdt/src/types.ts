@@ -1,4 +1,4 @@
-import type { AbortOptions, StoreOp, StoreRange } from '@ipfs-cluster/base'
+import type { AbortOptions, StoreOp, StoreRange, StoreReader } from '@ipfs-cluster/base'
 import type { CID } from 'multiformats/cid'
 
 /** Fetches DAG nodes that others announced. Returned bytes are verified against the CID. */
@@ -73,6 +73,15 @@ export interface CrdtStats {
   readonly nodesRefused?: number
 }
 
+export interface CrdtSnapshot extends Disposable {
+  /** The root store. */
+  readonly rows: StoreReader
+  /** Values in the order of `keys`, without what is queued. */
+  getMany(keys: readonly string[]): Promise<(Uint8Array | undefined)[]>
+  /** The last operation on each key of those that are acknowledged and in no node yet, which the projection has not seen, in key order. */
+  readonly queued: readonly CrdtOp[]
+}
+
 export interface Crdt extends AsyncDisposable {
   /**
    * Applies `ops` in order as one or more deltas. Resolves when they are durable here; broadcasting follows.
@@ -87,6 +96,13 @@ export interface Crdt extends AsyncDisposable {
     range?: StoreRange,
     options?: AbortOptions,
   ): AsyncIterable<readonly [key: string, value: Uint8Array]>
+  /** As `entries`, in chunks, for listings of millions. `range.limit` is not applied. */
+  chunks(
+    range?: StoreRange,
+    options?: AbortOptions,
+  ): AsyncIterable<readonly (readonly [key: string, value: Uint8Array])[]>
+  /** One state of the values and of what the projection made of them. Hold it as short as possible and dispose of it. */
+  snapshot(): CrdtSnapshot
   /** A stored DAG node by multihash, for serving it to others. */
   block(cid: CID): Promise<Uint8Array | undefined>
   /** Its size in bytes, without reading it. */

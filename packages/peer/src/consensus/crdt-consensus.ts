@@ -1,4 +1,4 @@
-import { encodePin, type PeerId } from '@ipfs-cluster/api'
+import { encodePin, encodePins, type PeerId } from '@ipfs-cluster/api'
 import {
   createTaskScope,
   errorMessage,
@@ -10,7 +10,7 @@ import {
   type Random,
   type Store,
 } from '@ipfs-cluster/base'
-import { createCrdt, defaultCrdtConfig, type Crdt, type CrdtConfig } from '@ipfs-cluster/crdt'
+import { createCrdt, defaultCrdtConfig, type Crdt, type CrdtConfig, type CrdtOp } from '@ipfs-cluster/crdt'
 import type { CID } from 'multiformats/cid'
 import type { Network } from '../net/index.ts'
 import { createPinState, openPinOutbox, pinKey } from '../state/index.ts'
@@ -110,7 +110,13 @@ export async function createCrdtConsensus(
     ),
   )
   const server = new BulkServer({ block: cid => crdt.block(cid), refusals })
-  const { state, changes, undecodable } = createPinState({ store, entries: crdt, outbox, logger })
+  const { state, changes, buildIndexes, undecodable } = createPinState({
+    store,
+    entries: crdt,
+    outbox,
+    logger,
+  })
+  scope.run('index pins', signal => buildIndexes({ signal }))
   meter.total(
     'ipfscluster_state_undecodable_total',
     'Entries of the pinset met that could not be read as a pin',
@@ -125,6 +131,20 @@ export async function createCrdtConsensus(
     logPin: (pin, options) =>
       crdt.commit([{ type: 'put', key: pinKey(pin.cid), value: encodePin(pin) }], options),
     logUnpin: (cid, options) => crdt.commit([{ type: 'delete', key: pinKey(cid) }], options),
+    async logPins(pins, options) {
+      const values = encodePins(pins)
+      const ops = pins.map(({ cid }, i): CrdtOp => ({
+        type: 'put',
+        key: pinKey(cid),
+        value: values[i] as Uint8Array,
+      }))
+      await crdt.commit(ops, options)
+    },
+    logUnpins: (cids, options) =>
+      crdt.commit(
+        cids.map(cid => ({ type: 'delete', key: pinKey(cid) })),
+        options,
+      ),
     isTrusted: trust.isTrusted,
     async trust(peer) {
       trust.add(peer)

@@ -42,7 +42,8 @@ test('pins that are added offline are listed, and are news for the next start', 
   const entries = {
     get: () => Promise.resolve(undefined),
     getMany: () => Promise.resolve([undefined, undefined]),
-    entries: async function* () {},
+    chunks: async function* () {},
+    snapshot: () => assert.fail(),
   }
   const { changes } = createPinState({ store, entries, outbox, logger: silentLogger })
   const batch = await changes.next(10)

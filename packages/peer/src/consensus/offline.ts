@@ -43,11 +43,15 @@ export async function openOfflineState(components: OfflineStateComponents): Prom
   const { store, logger } = components
   const outbox = await openPinOutbox(store)
   const crdt = await createOfflineCrdt({ ...components, projection: changes => outbox.project(changes) })
-  const { state, undecodable } = createPinState({ store, entries: crdt, outbox, logger })
+  const { state, buildIndexes, undecodable } = createPinState({ store, entries: crdt, outbox, logger })
   return {
     state,
     undecodable,
-    add: (pins, options) => addAll(crdt, pins, options),
+    async add(pins, options) {
+      // Of a new store this only says that there is nothing to do, so that the peer does not read all of it again.
+      await buildIndexes(options)
+      return await addAll(crdt, pins, options)
+    },
     [Symbol.asyncDispose]: () => crdt[Symbol.asyncDispose](),
   }
 }

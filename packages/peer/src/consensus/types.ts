@@ -25,6 +25,10 @@ export interface Consensus extends AsyncDisposable {
   /** Resolves when the pin is durable here. */
   logPin(pin: Pin, options?: AbortOptions): Promise<void>
   logUnpin(cid: CID, options?: AbortOptions): Promise<void>
+  /** All of them in one commit, in order. Resolves when all are durable here. */
+  logPins(pins: readonly Pin[], options?: AbortOptions): Promise<void>
+  /** All of them in one commit. */
+  logUnpins(cids: readonly CID[], options?: AbortOptions): Promise<void>
   isTrusted(peer: PeerId): boolean
   /** From now on this peer may write. */
   trust(peer: PeerId): Promise<void>

@@ -1,6 +1,14 @@
 import { prefixRange, raceSignal, type AbortOptions, type Store, type StoreOp } from '@ipfs-cluster/base'
 import type { CrdtChange } from '@ipfs-cluster/crdt'
-import { decodeOutboxCids, encodeOutboxCids, OUTBOX_PREFIX, outboxRow, sequenceOf } from './layout.ts'
+import {
+  decodeOutboxCids,
+  encodeOutboxCids,
+  isExpiryRow,
+  OUTBOX_PREFIX,
+  outboxRow,
+  secondsOf,
+  sequenceOf,
+} from './layout.ts'
 import { projectChanges } from './projection.ts'
 
 /** Some of the changes that one batch brought. */
@@ -28,6 +36,8 @@ export interface PinOutbox {
   readonly pending: number
   /** Rows from the oldest on. */
   rows(options?: AbortOptions): AsyncIterable<OutboxRow>
+  /** Tells the soonest expiry (Unix seconds) among the pins of a batch, once that is written. */
+  onExpiry(listener: (seconds: number) => void): Disposable
 }
 
 /** What takes the first `count` changes out of a row. */
@@ -42,6 +52,8 @@ export async function openPinOutbox(store: Store): Promise<PinOutbox> {
     sequence = sequenceOf(row)
   }
   let version = 0
+  const expiryListeners = new Set<(seconds: number) => void>()
+  let soonest: bigint | undefined
   let wake = Promise.withResolvers<void>()
   // Rows are deleted in about the order of their numbers: below the oldest one found last time there is nothing but the
   // engine's marks of deleted rows, which would slow down every scan.
@@ -58,14 +70,29 @@ export async function openPinOutbox(store: Store): Promise<PinOutbox> {
     get pending() {
       return Math.max(0, sequence - oldestSequence + 1)
     },
-    project: changes => projectChanges(changes, count => (sequence += count)),
+    project(changes) {
+      const ops = projectChanges(changes, count => (sequence += count))
+      for (const { type, key } of ops) {
+        if (type !== 'put' || !isExpiryRow(key)) continue
+        const seconds = secondsOf(key)
+        if (soonest === undefined || seconds < soonest) soonest = seconds
+      }
+      return ops
+    },
     written() {
+      const seconds = soonest
+      soonest = undefined
+      if (seconds !== undefined) for (const listener of expiryListeners) listener(Number(seconds))
       version++
       wake.resolve()
       wake = Promise.withResolvers()
     },
     async waitBeyond(seen, { signal } = {}) {
       if (version <= seen) await raceSignal(wake.promise, signal)
+    },
+    onExpiry(listener) {
+      expiryListeners.add(listener)
+      return { [Symbol.dispose]: () => void expiryListeners.delete(listener) }
     },
     async *rows(options) {
       let first = true

@@ -10,10 +10,10 @@
  *
  * `store` is there whenever `store.partial` is begun; it is missing only between two renames, when `store.next` is complete.
  */
-import { open, rename, rm, stat } from 'node:fs/promises'
+import { rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { errorCode, type Store } from '@ipfs-cluster/base'
-import { openLevelStore } from '@ipfs-cluster/base/level-store'
+import { openLevelStore, syncFolder } from '@ipfs-cluster/base/level-store'
 
 /**
  * Lets `fill` write a fresh store and puts it in the place of the one at `path`. When `fill` throws, nothing has changed.
@@ -91,17 +91,6 @@ async function moveOpen(store: AsyncDisposable, from: string, to: string): Promi
     if (!['EPERM', 'EACCES', 'EBUSY'].includes(errorCode(error) ?? '')) throw error
     await store[Symbol.asyncDispose]()
     await rename(from, to)
-  }
-}
-
-/** Makes the renames in `folder` survive a power cut, in their order. */
-async function syncFolder(folder: string): Promise<void> {
-  try {
-    await using handle = await open(folder, 'r')
-    await handle.sync()
-  } catch (error) {
-    // Windows cannot sync a folder; NTFS keeps renames in order by itself.
-    if (!['EPERM', 'EISDIR', 'EINVAL'].includes(errorCode(error) ?? '')) throw error
   }
 }
 

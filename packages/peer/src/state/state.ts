@@ -1,8 +1,9 @@
-import { cidOfBytes, decodePin, type Pin } from '@ipfs-cluster/api'
+import { cidOfBytes, decodePin, PinLines, type Pin } from '@ipfs-cluster/api'
 import {
+  Batched,
   errorMessage,
+  prefixRange,
   toHex,
-  utf8,
   type AbortOptions,
   type Logger,
   type Store,
@@ -10,17 +11,19 @@ import {
 } from '@ipfs-cluster/base'
 import type { Crdt } from '@ipfs-cluster/crdt'
 import type { CID } from 'multiformats/cid'
-import { cidBytesOf, EXPIRY_PREFIX, expiryRow } from './layout.ts'
+import { cidBytesOf, EXPIRY_PREFIX, expiryRow, secondsOf } from './layout.ts'
+import { matchingEntries, type Entry, type ListingComponents } from './listing.ts'
 import { acknowledge, type PinOutbox } from './outbox.ts'
-import { cidOfPinKey, pinKey } from './pin-key.ts'
+import { PinIndexes } from './pin-indexes.ts'
+import { cidOfPinKey, cidTextOfPinKey, pinKey, usualV1Base32 } from './pin-key.ts'
 import { expirySeconds } from './projection.ts'
-import type { PinChange, PinChangeBatch, PinChanges, PinState } from './types.ts'
+import type { PinChange, PinChangeBatch, PinChanges, PinListOptions, PinState } from './types.ts'
 
 export interface PinStateComponents {
   /** The root store. */
   readonly store: Store
   /** The entries in which the pins are. */
-  readonly entries: Pick<Crdt, 'get' | 'getMany' | 'entries'>
+  readonly entries: Pick<Crdt, 'get' | 'getMany' | 'chunks' | 'snapshot'>
   readonly outbox: PinOutbox
   readonly logger: Logger
 }
@@ -28,9 +31,19 @@ export interface PinStateComponents {
 export interface PinStateRoom {
   readonly state: PinState
   readonly changes: PinChanges
+  /**
+   * Makes the rows of pins that were written before there were indexes by name and by creation. Listings that need one wait for it, and begin it if
+   * nobody has.
+   */
+  buildIndexes(options?: AbortOptions): Promise<void>
   /** Entries met since the start that could not be read as a pin. */
   undecodable(): number
 }
+
+const NO_PIN_KEY = 'the key is not that of a pin'
+
+/** Lines are handed on at about so many bytes. */
+const LINES_BYTES = 56 * 1024
 
 /** Pins read from the expiry index at a time. */
 const EXPIRY_CHUNK = 256
@@ -43,25 +56,32 @@ const ENTRIES_PER_CHANGE = 8
  * whatever the value says (wire.md 4).
  */
 export function createPinState(components: PinStateComponents): PinStateRoom {
-  const reader = new PinReader(components)
+  const indexes = new PinIndexes(components)
+  const reader = new PinReader(components, indexes)
   return {
     state: {
       get: async cid => (await reader.getMany([cid]))[0],
       getMany: cids => reader.getMany(cids),
-      list: options => reader.list(options),
+      list: options => new Batched(reader.batches(options)),
+      lines: options => reader.lines(options),
       expired: (now, options) => reader.expired(now, options),
+      nextExpiry: from => reader.nextExpiry(from),
+      onExpiry: listener => components.outbox.onExpiry(listener),
     },
     changes: { next: (limit, options) => nextChanges(components, reader, limit, options) },
+    buildIndexes: options => indexes.build(options),
     undecodable: () => reader.undecodable,
   }
 }
 
 class PinReader {
   readonly #components: PinStateComponents
+  readonly #listing: ListingComponents
   undecodable = 0
 
-  constructor(components: PinStateComponents) {
+  constructor(components: PinStateComponents, indexes: PinIndexes) {
     this.#components = components
+    this.#listing = { entries: components.entries, indexes }
   }
 
   async getMany(cids: readonly CID[]): Promise<(Pin | undefined)[]> {
@@ -83,14 +103,53 @@ class PinReader {
     })
   }
 
-  async *list({ after, signal }: AbortOptions & { readonly after?: CID } = {}): AsyncGenerator<Pin> {
-    const range = after === undefined ? {} : { gt: utf8(pinKey(after)) }
-    for await (const [key, value] of this.#components.entries.entries(range, { signal })) {
-      const cid = cidOfPinKey(key)
-      const pin =
-        cid === undefined ? this.#unreadable(key, 'the key is not that of a pin') : this.#decode(cid, value)
-      if (pin !== undefined) yield pin
+  async *batches(options: PinListOptions = {}): AsyncGenerator<readonly Pin[]> {
+    let left = options.limit ?? Infinity
+    for await (const entries of this.#entries(options)) {
+      const pins: Pin[] = []
+      for (const [key, value] of entries) {
+        if (pins.length >= left) break
+        const cid = cidOfPinKey(key)
+        const pin = cid === undefined ? this.#unreadable(key, NO_PIN_KEY) : this.#decode(cid, value)
+        if (pin !== undefined) pins.push(pin)
+      }
+      left -= pins.length
+      if (pins.length > 0) yield pins
+      if (left <= 0) return
     }
+  }
+
+  async *lines(options: PinListOptions = {}): AsyncGenerator<Uint8Array> {
+    const lines = new PinLines()
+    let left = options.limit ?? Infinity
+    for await (const entries of this.#entries(options)) {
+      for (const [key, value] of entries) {
+        if (left <= 0) break
+        if (this.#addLine(lines, key, value)) left--
+        if (lines.length >= LINES_BYTES) yield lines.take()
+      }
+      if (lines.length > 0) yield lines.take()
+      if (left <= 0) return
+    }
+  }
+
+  #addLine(lines: PinLines, key: string, value: Uint8Array): boolean {
+    try {
+      const base32 = usualV1Base32(key)
+      if (base32 !== undefined && lines.addV1(base32, value)) return true
+      const cid = cidTextOfPinKey(key)
+      if (cid === undefined) this.#unreadable(key, NO_PIN_KEY)
+      else lines.add(cid, value)
+      return cid !== undefined
+    } catch (error) {
+      this.#unreadable(key, errorMessage(error))
+      return false
+    }
+  }
+
+  #entries({ after, ...options }: PinListOptions): AsyncIterable<readonly Entry[]> {
+    const cursor = options.cursor ?? (after === undefined ? null : { cid: after, name: '', created: null })
+    return matchingEntries(this.#listing, { ...options, cursor })
   }
 
   async *expired(now: number, { signal }: AbortOptions = {}): AsyncGenerator<Pin> {
@@ -103,6 +162,15 @@ class PinReader {
       chunk = []
     }
     yield* await this.#expiredOf(chunk, now)
+  }
+
+  async nextExpiry(from: number): Promise<number | undefined> {
+    const { lt } = prefixRange(EXPIRY_PREFIX)
+    const range = { gte: expiryRow(BigInt(Math.max(0, Math.ceil(from)))), limit: 1 }
+    for await (const row of this.#components.store.keys(lt === undefined ? range : { ...range, lt })) {
+      return Number(secondsOf(row))
+    }
+    return undefined
   }
 
   /** Reads again what the index says: an acknowledged change may not have reached the index yet. */

@@ -1,15 +1,32 @@
-import type { Pin } from '@ipfs-cluster/api'
+import type { Pin, PinListing } from '@ipfs-cluster/api'
 import type { AbortOptions, StoreOp } from '@ipfs-cluster/base'
 import type { CID } from 'multiformats/cid'
+
+export interface PinListOptions extends AbortOptions, Partial<PinListing> {
+  /** Bits of `PIN_TYPE_BITS`. @default any */
+  readonly types?: number
+  /** As a `cursor` of this CID, where the order is that of CIDs. */
+  readonly after?: CID
+}
 
 export interface PinState {
   get(cid: CID): Promise<Pin | undefined>
   /** Pins in the order of `cids`. */
   getMany(cids: readonly CID[]): Promise<(Pin | undefined)[]>
-  /** Every pin in key order, of one consistent state. `after` resumes behind that CID. */
-  list(options?: AbortOptions & { readonly after?: CID }): AsyncIterable<Pin>
+  /**
+   * Pins of one consistent state, in batches (`batchesOf`): all, or those that match. The order is `pinOrder(filter)`, without one that of the keys; a listing in
+   * that order is resumed behind a `cursor`. A filter with an exact name or the beginning of one, or with a time costs its result; any other looks
+   * at every pin.
+   */
+  list(options?: PinListOptions): AsyncIterable<Pin>
+  /** The same as lines of JSON, the bytes of `pinCodec` and a line break each, in chunks of whole lines. */
+  lines(options?: PinListOptions): AsyncIterable<Uint8Array>
   /** Pins whose expiry is before `now` (Unix seconds), soonest first: costs its result. */
   expired(now: number, options?: AbortOptions): AsyncIterable<Pin>
+  /** When the soonest pin expires (Unix seconds), of those that expire at `from` or later. */
+  nextExpiry(from: number): Promise<number | undefined>
+  /** Tells when pins come in that expire: the soonest of a batch (Unix seconds). */
+  onExpiry(listener: (seconds: number) => void): Disposable
 }
 
 /** The pin of `cid` as it is now; `undefined` when it left the pinset. */
