@@ -5,7 +5,7 @@ import { errorCode } from '@ipfs-cluster/base'
 import * as fc from 'fast-check'
 import { CID } from 'multiformats/cid'
 import { create as createDigest } from 'multiformats/hashes/digest'
-import { allocate, AllocatorError, type AllocationRequest } from './index.ts'
+import { allocate, AllocatorError, createAllocator, type AllocationRequest } from './index.ts'
 
 const TAG = 'tag:group'
 const SPACE = 'freespace'
@@ -217,6 +217,25 @@ function attempt(asked: AllocationRequest): readonly PeerId[] | 'NOT_ENOUGH_PEER
 }
 
 describe('for any request', () => {
+  test('an allocator for many pins decides on each as for it alone', () => {
+    fc.assert(
+      fc.property(anyRequest, fc.array(fc.nat(1000), { maxLength: 5 }), ({ peers, request: asked }, cids) => {
+        const many = createAllocator(metricsOf(peers), asked.allocateBy)
+        const fresh = { ...asked, current: [], priority: [], exclude: [] }
+        for (const each of [asked, fresh, ...cids.map(cid => ({ ...fresh, cid: cidOf(cid) }))]) {
+          // Somebody who is not there keeps nobody out, but takes the way of pins that are there already.
+          const alone = attempt({ ...each, exclude: [...each.exclude, 'nobody'] })
+          try {
+            assert.deepEqual(many(each), alone)
+          } catch (error) {
+            if (errorCode(error) !== 'NOT_ENOUGH_PEERS') throw error
+            assert.equal(alone, 'NOT_ENOUGH_PEERS')
+          }
+        }
+      }),
+    )
+  })
+
   test('size, exclusion, order of buckets and failure follow the rules', () => {
     fc.assert(
       fc.property(anyRequest, ({ peers, request: asked }) => {

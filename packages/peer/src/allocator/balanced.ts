@@ -9,13 +9,17 @@ export interface Candidate {
 
 export type PeerComparison = (a: PeerId, b: PeerId) => number
 
-interface Partition {
+/** Peers, or branches below a metric. */
+interface Branch {
   readonly value: string
   readonly weight: bigint
   /** Own weight and that of everything below. */
   readonly aggregated: bigint
-  readonly order: readonly PeerId[]
+  readonly order: Order
 }
+
+/** Hands out the peers of a branch; the comparison decides where the metrics do not. */
+type Order = (compareTies: PeerComparison) => readonly PeerId[]
 
 interface Group {
   readonly value: string
@@ -25,33 +29,53 @@ interface Group {
 
 /**
  * The order in which the balanced allocator hands out `candidates`: a tree with one level for each metric, whose branches are emptied in
- * turn, the heaviest first.
- *
- * @param compareTies order of peers (and branches) that no metric tells apart.
+ * turn, the heaviest first. What does not depend on ties is done once, before the function that is returned gets the order of peers (and
+ * branches) that no metric tells apart.
  */
-export function balancedOrder(
-  candidates: readonly Candidate[],
-  compareTies: PeerComparison,
-): readonly PeerId[] {
-  return arrange(candidates, 0, compareTies).order
+export function balancedOrder(candidates: readonly Candidate[]): Order {
+  return arrange(candidates, 0).order
 }
 
 function arrange(
   candidates: readonly Candidate[],
   level: number,
-  compareTies: PeerComparison,
-): { readonly order: readonly PeerId[]; readonly aggregated: bigint } {
+): { readonly order: Order; readonly aggregated: bigint } {
   if (candidates.every(({ metrics }) => level >= metrics.length)) {
-    return { order: candidates.map(({ peer }) => peer).sort(compareTies), aggregated: 0n }
+    const peers = candidates.map(({ peer }) => peer)
+    return { order: peers.length < 2 ? () => peers : ties => peers.toSorted(ties), aggregated: 0n }
   }
-  const partitions = groupBy(candidates, level).map(({ value, weight, members }): Partition => {
-    const below = arrange(members, level + 1, compareTies)
+  const branches = groupBy(candidates, level).map(({ value, weight, members }): Branch => {
+    const below = arrange(members, level + 1)
     return { value, weight, aggregated: weight + below.aggregated, order: below.order }
   })
-  partitions.sort((a, b) => comparePartitions(a, b, compareTies))
+  branches.sort(compareBranches)
   return {
-    order: takeTurns(partitions.map(({ order }) => order)),
-    aggregated: partitions.reduce((sum, { aggregated }) => sum + aggregated, 0n),
+    order: orderOf(tiesAmong(branches)),
+    aggregated: branches.reduce((sum, { aggregated }) => sum + aggregated, 0n),
+  }
+}
+
+/** Neighbours that compare as equal together. */
+function tiesAmong(branches: readonly Branch[]): Order[][] {
+  const runs: Order[][] = []
+  let last: Branch | undefined
+  for (const branch of branches) {
+    if (last !== undefined && compareBranches(last, branch) === 0) runs.at(-1)?.push(branch.order)
+    else runs.push([branch.order])
+    last = branch
+  }
+  return runs
+}
+
+function orderOf(runs: readonly (readonly Order[])[]): Order {
+  return compareTies => {
+    const lists: (readonly PeerId[])[] = []
+    for (const run of runs) {
+      const orders = run.map(order => order(compareTies))
+      if (orders.length > 1) orders.sort(([a = ''], [b = '']) => compareTies(a, b))
+      for (const order of orders) lists.push(order)
+    }
+    return takeTurns(lists)
   }
 }
 
@@ -76,16 +100,15 @@ function groupBy(candidates: readonly Candidate[], level: number): Group[] {
   return groups
 }
 
-function comparePartitions(a: Partition, b: Partition, compareTies: PeerComparison): number {
+function compareBranches(a: Branch, b: Branch): number {
   if (a.weight !== b.weight) return a.weight > b.weight ? -1 : 1
   if (a.aggregated !== b.aggregated) return a.aggregated > b.aggregated ? -1 : 1
-  const byValue = compareBytes(utf8(a.value), utf8(b.value))
-  if (byValue !== 0) return byValue
-  return compareTies(a.order[0] ?? '', b.order[0] ?? '')
+  return a.value === b.value ? 0 : compareBytes(utf8(a.value), utf8(b.value))
 }
 
 /** The first of each list, then the second of each that has one, and so on. */
 function takeTurns(lists: readonly (readonly PeerId[])[]): PeerId[] {
+  if (lists.length === 1) return [...(lists[0] ?? [])]
   const out: PeerId[] = []
   const rounds = Math.max(0, ...lists.map(list => list.length))
   for (let round = 0; round < rounds; round++) {

@@ -21,6 +21,8 @@ export interface AllocationRequest {
   readonly replicationFactorMax: number
   /** Decides between peers that the metrics do not tell apart, so that such pins spread; without it, the order of peer ids. */
   readonly cid?: CID
+  /** Bytes that it needs, where they are known, and peers that have less: they are not added. */
+  readonly room?: { readonly bytes: bigint; readonly without: ReadonlySet<PeerId> }
 }
 
 export interface AllocatorFailure {
@@ -30,6 +32,8 @@ export interface AllocatorFailure {
   readonly wanted: number
   /** Peers that could be added. */
   readonly available: number
+  /** Peers that could be added, had they more free space. */
+  readonly full?: number
 }
 
 export class AllocatorError extends CodedError<AllocatorFailure> {

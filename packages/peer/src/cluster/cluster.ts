@@ -1,11 +1,14 @@
 import type { GlobalRepoGC, PeerId } from '@ipfs-cluster/api'
 import {
+  createMemoryStore,
   createTaskScope,
   errorMessage,
   noopTracer,
   traced,
   type Clock,
   type Logger,
+  type Meter,
+  type Store,
   type Tracer,
 } from '@ipfs-cluster/base'
 import { createAdder } from '../adder/index.ts'
@@ -19,10 +22,11 @@ import { VERSION } from '../version.ts'
 import { createPinger, startLoops, waitForIpfs } from './loops.ts'
 import { createMembers } from './members.ts'
 import { createPinning } from './pinning.ts'
+import { createRepinJournal } from './repin-journal.ts'
 import { rpcService } from './rpc-service.ts'
+import { scratchInMemory, type OpenScratch } from './sort-by-cid.ts'
 import { createStatusQueries } from './status.ts'
 import type { Cluster, ClusterConfig } from './types.ts'
-import { PIN_TYPE_BITS } from '@ipfs-cluster/api'
 
 export interface ClusterComponents {
   readonly network: Network
@@ -31,6 +35,13 @@ export interface ClusterComponents {
   readonly tracker: PinTracker
   readonly ipfs: IpfsConnector
   readonly informers: Informers
+  /** The root store: who has been a member, and whose pins are being moved. @default in memory */
+  readonly store?: Store
+  /** Pins in the pinset. @default unknown, told as 0 */
+  readonly pinCount?: () => number
+  readonly meter?: Meter
+  /** Where lists that do not fit in memory are sorted. @default in memory */
+  readonly scratch?: OpenScratch
   /** @default noopTracer */
   readonly tracer?: Tracer
   readonly clock: Clock
@@ -42,7 +53,7 @@ export interface ClusterComponents {
  */
 export function createCluster(components: ClusterComponents, config: ClusterConfig): Cluster {
   const { network, consensus, monitor, tracker, ipfs, informers, clock, logger } = components
-  const { tracer = noopTracer } = components
+  const { tracer = noopTracer, scratch = scratchInMemory } = components
   const self = network.peerId
   const scope = createTaskScope(logger)
   const pinger = createPinger({ self, ipfs, clock, monitor }, config)
@@ -51,15 +62,18 @@ export function createCluster(components: ClusterComponents, config: ClusterConf
     await Promise.all([pinger.publish(signal), informers.publishNow({ signal })])
   }
   let pinsSinceInformed = 0
-  const onPin = () => {
-    pinsSinceInformed++
+  const onPin = (count: number) => {
+    pinsSinceInformed += count
     if (config.informerTriggerInterval === 0 || pinsSinceInformed < config.informerTriggerInterval) return
     pinsSinceInformed = 0
     scope.run('publish informer metrics', signal => informers.publishNow({ signal }))
   }
 
   const pinning = createPinning({ self, consensus, monitor, ipfs, clock, onPin }, config)
-  const queries = createStatusQueries({ network, consensus, monitor, tracker, clock }, config)
+  const queries = createStatusQueries(
+    { network, consensus, monitor, tracker, clock, openScratch: scratch },
+    config,
+  )
   const members = createMembers(
     {
       network,
@@ -86,13 +100,38 @@ export function createCluster(components: ClusterComponents, config: ClusterConf
     },
   })
 
-  network.serve(rpcService({ self, members, pinning, queries, consensus, monitor, tracker, ipfs }), peer =>
-    consensus.isTrusted(peer),
+  network.serve(
+    rpcService({
+      self,
+      peername: config.peername,
+      members,
+      pinning,
+      queries,
+      consensus,
+      monitor,
+      tracker,
+      ipfs,
+    }),
+    peer => consensus.isTrusted(peer),
   )
 
   const ready = waitForIpfs({ ipfs, clock, logger }, scope.signal).then(() => {
     startLoops(
-      { self, consensus, monitor, tracker, ipfs, members, pinning, announce, clock, logger },
+      {
+        self,
+        consensus,
+        monitor,
+        tracker,
+        ipfs,
+        members,
+        pinning,
+        journal: createRepinJournal(components.store ?? createMemoryStore()),
+        pinCount: components.pinCount ?? (() => 0),
+        meter: components.meter,
+        announce,
+        clock,
+        logger,
+      },
       pinger,
       config,
       scope,
@@ -111,11 +150,8 @@ export function createCluster(components: ClusterComponents, config: ClusterConf
     version: () => ({ version: VERSION }),
     peerRemove: (peer, options) => consensus.removePeer(peer, options),
     pinGet: cid => pinning.pinGet(cid),
-    async *pins(typeBits, options) {
-      for await (const pin of consensus.state.list(options)) {
-        if ((PIN_TYPE_BITS[pin.type] & typeBits) !== 0) yield pin
-      }
-    },
+    pins: (types, options) => consensus.state.list({ ...options, types }),
+    pinLines: (types, options) => consensus.state.lines({ ...options, types }),
     recoverLocal: async (cid, options) => {
       await pinning.pinGet(cid)
       return await tracker.recover(cid, options)

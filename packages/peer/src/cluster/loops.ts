@@ -1,31 +1,40 @@
 /**
  * What a peer does by itself at intervals (Go: `cluster.go` `run`, `watchPinset`, `alertsHandler`, `pushPingMetrics`): announces that it
- * lives, connects IPFS daemons, lets pins expire, retries what failed, and moves the pins of peers that died.
+ * lives, connects IPFS daemons, retries what failed. `expiry.ts` lets pins expire, `repin.ts` moves the pins of peers that died.
  */
-import type { Alert, PeerId } from '@ipfs-cluster/api'
+import type { PeerId } from '@ipfs-cluster/api'
 import {
-  errorCode,
   errorMessage,
-  isAbortError,
   type Clock,
   type Logger,
+  type Meter,
   type TaskScope,
+  silentMeter,
 } from '@ipfs-cluster/base'
 import type { Consensus } from '../consensus/index.ts'
 import type { IpfsConnector } from '../ipfsconn/index.ts'
 import type { PeerMonitor } from '../monitor/index.ts'
 import type { PinTracker } from '../pintracker/index.ts'
 import { closestChecker } from './closest.ts'
+import { letPinsExpire, type ExpiryComponents, type ExpiryConfig } from './expiry.ts'
 import type { Members } from './members.ts'
 import { describePeer, formatPing, pingMetric, type PeerDescription } from './peer-view.ts'
 import type { Pinning } from './pinning.ts'
+import {
+  measureRepinning,
+  REPIN_RETRY_MS,
+  repinFromTheDead,
+  type RepinComponents,
+  type RepinConfig,
+  type RepinCounts,
+} from './repin.ts'
+import type { RepinJournal } from './repin-journal.ts'
 import type { ClusterConfig } from './types.ts'
 
 /** How often the IPFS daemon is asked for its id until it answers. */
 const IPFS_WAIT_MS = 1_000
-/** A pass over many pins leaves room for requests: a pause after each so many. */
-const REPIN_PAUSE_EVERY = 100
-const REPIN_PAUSE_MS = 10
+/** An update or a restart of a machine takes less; moving what a peer keeps takes hours, and is for nothing when it comes back. */
+export const DEFAULT_REPIN_GRACE_MS: number = 2 * 60_000
 
 export interface LoopComponents {
   readonly self: PeerId
@@ -35,6 +44,10 @@ export interface LoopComponents {
   readonly ipfs: IpfsConnector
   readonly members: Members
   readonly pinning: Pinning
+  readonly journal: RepinJournal
+  /** Pins in the pinset. */
+  readonly pinCount: () => number
+  readonly meter?: Meter | undefined
   /** Publishes all our metrics now. */
   readonly announce: (signal: AbortSignal) => Promise<void>
   readonly clock: Clock
@@ -113,9 +126,43 @@ export function startLoops(
   every('ping', config.monitorPingIntervalMs, 'now', signal => pinger.publish(signal))
   every('recover', config.pinRecoverIntervalMs, 'later', signal => recoverAll(components, signal))
   every('watch members', config.peerWatchIntervalMs, 'now', memberWatch(components, config))
+  const counts = measureRepinning(components.meter ?? silentMeter, components.pinCount)
   if (config.followerMode) return
-  every('expire', config.stateSyncIntervalMs, 'later', signal => expirePins(components, signal))
-  if (!config.disableRepinning) watchDeaths(components, scope)
+  scope.run('expire', signal => letPinsExpire(expiryParts(components), expiryConfig(config), signal))
+  if (config.disableRepinning) return
+  scope.run('repin', signal => repinFromTheDead(repinParts(components, counts), repinConfig(config), signal))
+}
+
+function expiryParts({ self, consensus, monitor, pinning, clock, logger }: LoopComponents): ExpiryComponents {
+  const closest = () => closestChecker(self, trustedMembers(monitor, consensus))
+  return { state: consensus.state, pinning, closest, clock, logger }
+}
+
+function expiryConfig({ stateSyncIntervalMs, monitorPingIntervalMs }: ClusterConfig): ExpiryConfig {
+  return {
+    startDelayMs: Math.min(stateSyncIntervalMs, monitorPingIntervalMs),
+    retryMs: stateSyncIntervalMs,
+  }
+}
+
+function repinParts(components: LoopComponents, counts: RepinCounts): RepinComponents {
+  const { self, consensus, monitor, pinning, journal, clock, logger } = components
+  const closest = (dead: PeerId) =>
+    closestChecker(
+      self,
+      trustedMembers(monitor, consensus).filter(peer => peer !== dead),
+    )
+  return { self, state: consensus.state, monitor, pinning, closest, journal, counts, clock, logger }
+}
+
+function repinConfig(config: ClusterConfig): RepinConfig {
+  return {
+    graceMs: config.repinGracePeriodMs ?? DEFAULT_REPIN_GRACE_MS,
+    // A ping is good for two intervals: whoever has sent none until then is not there.
+    startDelayMs: 2 * config.monitorPingIntervalMs,
+    watchIntervalMs: config.peerWatchIntervalMs,
+    retryMs: REPIN_RETRY_MS,
+  }
 }
 
 async function recoverAll({ tracker, logger }: LoopComponents, signal: AbortSignal): Promise<void> {
@@ -154,75 +201,6 @@ function memberWatch(
     await members.connectSwarms([...present.difference(connected)], { signal })
     connected = present
   }
-}
-
-/** Unpins what has expired, where we are the one to do it. */
-async function expirePins(
-  { self, consensus, monitor, pinning, clock, logger }: LoopComponents,
-  signal: AbortSignal,
-) {
-  const isOurs = closestChecker(self, trustedMembers(monitor, consensus))
-  const now = Math.floor(clock.now() / 1000)
-  for await (const pin of consensus.state.expired(now, { signal })) {
-    if (!isOurs(pin.cid)) continue
-    logger.info({ cid: pin.cid.toString(), name: pin.name }, 'unpinning an expired pin')
-    await pinning.unpin(pin.cid, { signal }).catch((error: unknown) => {
-      // Somebody else was first.
-      if (errorCode(error) !== 'PIN_NOT_FOUND') throw error
-    })
-  }
-}
-
-/** Moves the pins of a peer whose ping expired, one pass at a time, until it comes back. */
-function watchDeaths(components: LoopComponents, scope: TaskScope): void {
-  const { monitor, logger } = components
-  const passes = new Set<PeerId>()
-  const subscription = monitor.onAlert(alert => {
-    if (alert.name !== 'ping' || alert.peer === components.self || passes.has(alert.peer)) return
-    passes.add(alert.peer)
-    scope.run(`repin from ${alert.peer}`, async signal => {
-      try {
-        await repinFrom(components, alert, signal)
-      } finally {
-        passes.delete(alert.peer)
-      }
-    })
-  })
-  scope.signal.addEventListener('abort', () => subscription[Symbol.dispose](), { once: true })
-  logger.debug('re-pinning of dead peers is on')
-}
-
-async function repinFrom(components: LoopComponents, alert: Alert, signal: AbortSignal): Promise<void> {
-  const { self, consensus, monitor, pinning, clock, logger } = components
-  const dead = alert.peer
-  const isOurs = closestChecker(
-    self,
-    trustedMembers(monitor, consensus).filter(peer => peer !== dead),
-  )
-  let tried = 0
-  let moved = 0
-  let failed = 0
-  for await (const pin of consensus.state.list({ signal })) {
-    if (!pin.allocations.includes(dead) || !isOurs(pin.cid)) continue
-    if (monitor.latestOf('ping', dead) !== undefined) {
-      logger.info({ peer: dead, moved }, 'the peer is back: re-pinning stops')
-      return
-    }
-    try {
-      if (await pinning.reallocate(pin.cid, dead, { signal })) moved++
-    } catch (error) {
-      if (isAbortError(error)) signal.throwIfAborted()
-      // The first says why; a thousand more of the same would hide it.
-      if (failed++ === 0) {
-        logger.warn(
-          { cid: pin.cid.toString(), error: errorMessage(error) },
-          'cannot move a pin of a dead peer',
-        )
-      }
-    }
-    if (++tried % REPIN_PAUSE_EVERY === 0) await clock.sleep(REPIN_PAUSE_MS, { signal })
-  }
-  logger.info({ peer: dead, moved, failed }, 're-pinned what the dead peer kept')
 }
 
 function trustedMembers(monitor: PeerMonitor, consensus: Consensus): readonly PeerId[] {

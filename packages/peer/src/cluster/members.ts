@@ -5,6 +5,7 @@ import type {
   ID,
   IPFSID,
   IPFSRepoGC,
+  IPFSRepoStat,
   Multiaddr,
   PeerId,
   RepoGC,
@@ -57,6 +58,8 @@ export interface Members {
   repoGC(options?: AbortOptions): Promise<GlobalRepoGC>
   /** @throws when the daemon does nothing; what fails later is told in `error`, with what was removed before. */
   repoGCLocal(options?: AbortOptions): Promise<RepoGC>
+  /** Of the daemons of all members that answer, summed up. */
+  repoStat(options?: AbortOptions): Promise<IPFSRepoStat>
   connectGraph(options?: AbortOptions): Promise<ConnectGraph>
 }
 
@@ -194,6 +197,7 @@ export function createMembers(components: MembersComponents, config: ClusterConf
       }
       return { peerMap }
     },
+    repoStat: (options = {}) => repoStat(components, options),
     connectGraph: (options = {}) => connectGraph(components, deadline(options, 2 * PEER_DEADLINE_MS)),
   }
 }
@@ -219,6 +223,30 @@ function unreachable(peer: PeerId, error: string): ID {
     ipfs: { id: '', addresses: [], error: '' },
     peername: '',
   }
+}
+
+async function repoStat(components: MembersComponents, options: AbortOptions): Promise<IPFSRepoStat> {
+  const { network, monitor, ipfs, clock, logger } = components
+  const ask = async (peer: PeerId): Promise<IPFSRepoStat | undefined> => {
+    const bounded = { signal: anySignal(options.signal, clock.timeout(PEER_DEADLINE_MS)) }
+    try {
+      return peer === network.peerId
+        ? await ipfs.repoStat(bounded)
+        : await network.rpc.call(peer, RPC.IPFSConnector.RepoStat, {}, bounded)
+    } catch (error) {
+      options.signal?.throwIfAborted()
+      const level = errorCode(error) === 'RPC_UNAUTHORIZED' ? 'debug' : 'warn'
+      logger[level]({ peer, error: errorMessage(error) }, 'a peer does not tell the size of its repository')
+      return undefined
+    }
+  }
+  const members = new Set([network.peerId, ...monitor.members()])
+  let [repoSize, storageMax] = [0n, 0n]
+  for await (const stat of mapConcurrent(members, PEERS_CONCURRENCY, ask)) {
+    repoSize += stat?.repoSize ?? 0n
+    storageMax += stat?.storageMax ?? 0n
+  }
+  return { repoSize, storageMax }
 }
 
 /** Who is connected with whom: each member asked for its own view. */

@@ -10,11 +10,28 @@ import {
   type PinInfoShort,
 } from '@ipfs-cluster/api'
 import { asError, compareBytes } from '@ipfs-cluster/base'
+import type { StatusRow } from '../net/index.ts'
+
+/** What the pinset says of a pin. */
+export type PinFacts = Omit<GlobalPinInfo, 'peerMap' | 'cid'>
+
+/** A status; with what the pinset of its peer says, when the peer tells. */
+export interface ReportedStatus extends StatusRow {
+  readonly facts?: PinFacts | undefined
+}
 
 export interface StatusSource {
   readonly peer: PeerId
   /** In the order of CID bytes. */
-  readonly items: AsyncIterable<PinInfo>
+  readonly batches: AsyncIterable<readonly ReportedStatus[]>
+}
+
+/** What all peers say of one CID. */
+export interface MergedStatus {
+  /** Binary CID. */
+  readonly cid: Uint8Array
+  readonly peerMap: Readonly<Record<PeerId, PinInfoShort>>
+  readonly facts: PinFacts | undefined
 }
 
 export interface MergeOptions {
@@ -26,68 +43,132 @@ export interface MergeOptions {
   readonly stop: () => void
 }
 
+/** Items of one batch at most. */
+const MERGE_BATCH = 250
+
 interface Cursor {
   readonly peer: PeerId
-  readonly iterator: AsyncIterator<PinInfo>
-  head: PinInfo | undefined
+  readonly iterator: AsyncIterator<readonly ReportedStatus[]>
+  rows: readonly ReportedStatus[]
+  next: number
+  /** The row at `next`; `undefined` when more has to be waited for, or at the end. */
+  head: ReportedStatus | undefined
+  ended: boolean
 }
 
+/** Batches are never empty, and never wait for a peer while there is something to tell. */
 export async function* mergeStatus(
   sources: readonly StatusSource[],
   options: MergeOptions,
-): AsyncGenerator<GlobalPinInfo> {
-  const cursors = sources.map<Cursor>(({ peer, items }) => ({
+): AsyncGenerator<readonly MergedStatus[]> {
+  const cursors = sources.map<Cursor>(({ peer, batches }) => ({
     peer,
-    iterator: items[Symbol.asyncIterator](),
+    iterator: batches[Symbol.asyncIterator](),
+    rows: [],
+    next: 0,
     head: undefined,
+    ended: false,
   }))
   const failures = new Map<PeerId, PinInfoShort>()
-  const advance = async (cursor: Cursor) => {
+  const refill = async (cursor: Cursor) => {
     try {
-      const step = await cursor.iterator.next()
-      cursor.head = step.done === true ? undefined : step.value
+      while (cursor.head === undefined && !cursor.ended) {
+        const step = await cursor.iterator.next()
+        cursor.ended = step.done === true
+        cursor.rows = step.done === true ? [] : step.value
+        cursor.next = 0
+        cursor.head = cursor.rows[0]
+      }
     } catch (thrown) {
       const error = asError(thrown)
-      cursor.head = undefined
+      cursor.ended = true
       if (!options.ignoreFailure(error))
         failures.set(cursor.peer, options.describeFailure(cursor.peer, error))
     }
   }
   try {
-    await Promise.all(cursors.map(advance))
+    let merged: MergedStatus[] = []
     while (true) {
-      const due = leastCursors(cursors)
-      const [first] = due
-      if (first?.head === undefined) return
-      const infos = due.map(cursor => cursor.head).filter(head => head !== undefined)
-      await Promise.all(due.map(advance))
-      yield globalPinInfo(infos, failures)
+      const empty = cursors.filter(cursor => cursor.head === undefined && !cursor.ended)
+      if (empty.length > 0) {
+        // The next items are asked for while what is there is handled.
+        const refilled = Promise.all(empty.map(refill))
+        if (merged.length > 0) yield merged
+        merged = []
+        await refilled
+      }
+      const item = takeLeast(cursors, failures)
+      if (item === undefined) break
+      merged.push(item)
+      if (merged.length < MERGE_BATCH) continue
+      yield merged
+      merged = []
     }
+    if (merged.length > 0) yield merged
   } finally {
     options.stop()
     await Promise.allSettled(cursors.map(cursor => cursor.iterator.return?.()))
   }
 }
 
+/** Takes the least CID off all lists. Every list that has not ended has a head. */
+function takeLeast(
+  cursors: readonly Cursor[],
+  failures: ReadonlyMap<PeerId, PinInfoShort>,
+): MergedStatus | undefined {
+  let least: Uint8Array | undefined
+  let order = 0
+  let from = 0
+  for (let i = 0; i < cursors.length; i++) {
+    const head = cursors[i]?.head
+    if (head === undefined) continue
+    order = least === undefined ? -1 : compareBytes(head.cid, least)
+    if (order >= 0) continue
+    least = head.cid
+    from = i
+  }
+  if (least === undefined) return undefined
+  const peerMap: Record<PeerId, PinInfoShort> = {}
+  let facts: PinFacts | undefined
+  for (let i = from; i < cursors.length; i++) {
+    const cursor = cursors[i] as Cursor
+    const { head } = cursor
+    if (head === undefined || (i > from && compareBytes(head.cid, least) !== 0)) continue
+    peerMap[cursor.peer] = head.status
+    facts ??= head.facts
+    cursor.head = cursor.rows[++cursor.next]
+  }
+  for (const [peer, failure] of failures) peerMap[peer] ??= failure
+  return { cid: least, peerMap, facts }
+}
+
 /** One object of what several peers say of the same CID. */
-export function globalPinInfo(
-  infos: readonly PinInfo[],
-  failures: ReadonlyMap<PeerId, PinInfoShort> = new Map(),
-): GlobalPinInfo {
+export function globalPinInfo(infos: readonly PinInfo[]): GlobalPinInfo {
   const [first] = infos
   if (first === undefined) throw new Error('invariant broken: a status without any peer')
   const peerMap: Record<PeerId, PinInfoShort> = {}
   for (const info of infos) peerMap[info.peer] = shortOf(info)
-  for (const [peer, failure] of failures) peerMap[peer] ??= failure
   // Peers that do not have the pin in their pinset yet know nothing of its name.
   const informed = infos.find(info => info.created !== null) ?? first
-  const { cid, name, allocations, origins, created, metadata } = informed
-  return { cid, name, allocations, origins, created, metadata, peerMap }
+  return { cid: informed.cid, ...factsOf(informed), peerMap }
 }
 
 export function shortOf(info: PinInfo): PinInfoShort {
-  const { peerName, ipfs, ipfsAddresses, status, ts, error, attemptCount, priorityPin } = info
-  return { peerName, ipfs, ipfsAddresses, status, ts, error, attemptCount, priorityPin }
+  const {
+    cid: _,
+    name: _n,
+    peer: _p,
+    allocations: _a,
+    origins: _o,
+    created: _c,
+    metadata: _m,
+    ...short
+  } = info
+  return short
+}
+
+export function factsOf({ name, allocations, origins, created, metadata }: PinInfo): PinFacts {
+  return { name, allocations, origins, created, metadata }
 }
 
 /** The entry of a peer that could not be asked. */
@@ -104,22 +185,4 @@ export function failedPeer(
     attemptCount: 0,
     priorityPin: false,
   }
-}
-
-/** Brings a list of unknown order into the order that `mergeStatus` needs. */
-export async function* sortedByCid(items: AsyncIterable<PinInfo>): AsyncGenerator<PinInfo> {
-  const all = await Array.fromAsync(items)
-  yield* all.sort((a, b) => compareBytes(a.cid.bytes, b.cid.bytes))
-}
-
-function leastCursors(cursors: readonly Cursor[]): Cursor[] {
-  let least: Cursor[] = []
-  for (const cursor of cursors) {
-    if (cursor.head === undefined) continue
-    const best = least[0]?.head
-    const order = best === undefined ? -1 : compareBytes(cursor.head.cid.bytes, best.cid.bytes)
-    if (order < 0) least = [cursor]
-    else if (order === 0) least.push(cursor)
-  }
-  return least
 }

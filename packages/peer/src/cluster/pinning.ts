@@ -3,13 +3,14 @@ import { isPinEverywhere, newPin, type PeerId, type Pin, type PinOptions } from 
 import type { AbortOptions, Clock } from '@ipfs-cluster/base'
 import { CID } from 'multiformats/cid'
 import { decode as decodeCbor } from '@ipld/dag-cbor'
-import { allocate } from '../allocator/index.ts'
+import { createAllocator, createSpaceLedger, type Allocator } from '../allocator/index.ts'
 import type { Consensus } from '../consensus/index.ts'
 import type { IpfsConnector } from '../ipfsconn/index.ts'
 import type { PeerMonitor } from '../monitor/index.ts'
 import { ClusterError, pinNotFound } from './errors.ts'
-import { preparePin, updatedPin } from './prepare.ts'
-import type { ClusterConfig } from './types.ts'
+import { createManyPinning } from './pinning-many.ts'
+import { checkUnpin, preparePin, updatedPin } from './prepare.ts'
+import type { ClusterConfig, Outcomes, PinAsked, UnpinAsked } from './types.ts'
 
 export interface PinningComponents {
   readonly self: PeerId
@@ -17,8 +18,8 @@ export interface PinningComponents {
   readonly monitor: Pick<PeerMonitor, 'latest'>
   readonly ipfs: Pick<IpfsConnector, 'resolve' | 'blockGet'>
   readonly clock: Clock
-  /** Called after each accepted pin. */
-  readonly onPin: () => void
+  /** Called after accepted pins with their number. */
+  readonly onPin: (count: number) => void
 }
 
 export interface Pinning {
@@ -27,10 +28,21 @@ export interface Pinning {
   pinPath(path: string, pinOptions: PinOptions, options?: AbortOptions): Promise<Pin>
   unpin(cid: CID, options?: AbortOptions): Promise<Pin>
   unpinPath(path: string, options?: AbortOptions): Promise<Pin>
+  pinMany(groups: AsyncIterable<readonly PinAsked[]>, options?: AbortOptions): AsyncIterable<Outcomes>
+  unpinMany(groups: AsyncIterable<readonly UnpinAsked[]>, options?: AbortOptions): AsyncIterable<Outcomes>
   pinGet(cid: CID): Promise<Pin>
   blockAllocate(pin: Pin): Promise<readonly PeerId[]>
   /** New allocations for a pin that `gone` keeps, if it still does and others have to. Resolves with whether anything changed. */
   reallocate(cid: CID, gone: PeerId, options?: AbortOptions): Promise<boolean>
+}
+
+/** Which peers may be chosen. */
+function allocationFilter(consensus: Pick<Consensus, 'isTrusted'>, config: ClusterConfig) {
+  return (peer: PeerId): boolean => {
+    if (config.pinOnlyOnTrustedPeers) return consensus.isTrusted(peer)
+    if (config.pinOnlyOnUntrustedPeers) return !consensus.isTrusted(peer)
+    return true
+  }
 }
 
 export function createPinning(components: PinningComponents, config: ClusterConfig): Pinning {
@@ -44,40 +56,54 @@ export function createPinning(components: PinningComponents, config: ClusterConf
     })
   }
 
-  const allocationsFor = (pin: Pin, existing: Pin | undefined, exclude: readonly PeerId[]) => {
+  const mayAllocate = allocationFilter(consensus, config)
+  const space = createSpaceLedger(monitor, clock)
+
+  /** Of one moment: what peers measure changes. */
+  const createRound = (): Allocator => {
     const metrics = Object.fromEntries(
       config.allocateBy.map(name => [name, monitor.latest(name).filter(metric => mayAllocate(metric.peer))]),
     )
-    return allocate({
+    return createAllocator(metrics, config.allocateBy)
+  }
+
+  const allocationsFor = (
+    pin: Pin,
+    existing: Pin | undefined,
+    exclude: readonly PeerId[],
+    round?: Allocator,
+  ) => {
+    if (isPinEverywhere(pin)) return []
+    return (round ?? createRound())({
       cid: pin.cid,
-      metrics,
-      allocateBy: config.allocateBy,
       current: existing?.allocations ?? [],
       priority: pin.userAllocations,
       exclude,
       replicationFactorMin: pin.replicationFactorMin,
       replicationFactorMax: pin.replicationFactorMax,
+      ...(pin.size && { room: { bytes: pin.size, without: space.withoutRoom(pin.size) } }),
     })
   }
 
-  const mayAllocate = (peer: PeerId) => {
-    if (config.pinOnlyOnTrustedPeers) return consensus.isTrusted(peer)
-    if (config.pinOnlyOnUntrustedPeers) return !consensus.isTrusted(peer)
-    return true
-  }
+  const prepare = (pin: Pin, existing: Pin | undefined, now: bigint) => preparePin(pin, existing, config, now)
+
+  /** What enters the pinset for a prepared pin. */
+  const allocated = (prepared: Pin, existing: Pin | undefined, round?: Allocator): Pin =>
+    space.handOut(
+      prepared.type === 'meta-pin' || prepared.allocations.length > 0 || isPinEverywhere(prepared)
+        ? prepared
+        : { ...prepared, allocations: allocationsFor(prepared, existing, [], round) },
+      existing,
+    )
 
   const pinObject: Pinning['pinObject'] = async (pin, options = {}) => {
     checkWritable()
     if (pin.pinUpdate !== null && !pin.pinUpdate.equals(pin.cid))
       return await update(pin.pinUpdate, pin, options)
     const existing = await state.get(pin.cid)
-    const prepared = preparePin(pin, existing, config, clock.nowNs())
-    const placed =
-      prepared.type === 'meta-pin' || prepared.allocations.length > 0
-        ? prepared
-        : { ...prepared, allocations: allocationsFor(prepared, existing, []) }
+    const placed = allocated(prepare(pin, existing, clock.nowNs()), existing)
     await consensus.logPin(placed, options)
-    onPin()
+    onPin(1)
     return placed
   }
 
@@ -85,7 +111,7 @@ export function createPinning(components: PinningComponents, config: ClusterConf
     const from = await pinGet(fromCid)
     const updated = updatedPin(from, to, clock.nowNs())
     await consensus.logPin(updated, options)
-    onPin()
+    onPin(1)
     return updated
   }
 
@@ -98,23 +124,9 @@ export function createPinning(components: PinningComponents, config: ClusterConf
   const unpin: Pinning['unpin'] = async (cid, options = {}) => {
     checkWritable()
     const pin = await pinGet(cid)
-    switch (pin.type) {
-      case 'shard-pin':
-        throw new ClusterError('cannot unpin a shard directly. Unpin content root CID instead', {
-          code: 'UNPIN_SHARD',
-          cid: cid.toString(),
-        })
-      case 'clusterdag-pin':
-        throw new ClusterError('cannot unpin a Cluster DAG directly. Unpin content root CID instead', {
-          code: 'UNPIN_SHARD',
-          cid: cid.toString(),
-        })
-      case 'meta-pin':
-        for (const part of await shardedParts(pin, options)) await consensus.logUnpin(part, options)
-        break
-      case 'pin':
-      case 'bad-type':
-        break
+    checkUnpin(pin)
+    if (pin.type === 'meta-pin') {
+      for (const part of await shardedParts(pin, options)) await consensus.logUnpin(part, options)
     }
     await consensus.logUnpin(cid, options)
     return pin
@@ -128,10 +140,28 @@ export function createPinning(components: PinningComponents, config: ClusterConf
     return [...shards.filter(shard => shard !== null), meta.reference]
   }
 
+  const many = createManyPinning({
+    consensus,
+    clock,
+    onPin,
+    createRound,
+    prepare,
+    allocated,
+    shardedParts,
+  })
+
   return {
     pinObject,
     pinGet,
     unpin,
+    pinMany(groups, options) {
+      checkWritable()
+      return many.pinMany(groups, options)
+    },
+    unpinMany(groups, options) {
+      checkWritable()
+      return many.unpinMany(groups, options)
+    },
     pin: (cid, pinOptions, options) => pinObject(newPin(cid, pinOptions), options),
     async pinPath(path, pinOptions, options) {
       checkWritable()

@@ -85,3 +85,15 @@ test('an update copies everything but name and expiry when they are given', () =
     code: 'PIN_NOT_UPDATABLE',
   })
 })
+
+test('content keeps its size when it is pinned again, and other content has another', () => {
+  const existing = newPin(A, { size: 5n, maxPinSize: 9n })
+  const again = preparePin(newPin(A, { name: 'n' }), existing, DEFAULTS, NOW)
+  assert.deepEqual([again.size, again.maxPinSize], [5n, undefined])
+  assert.equal(preparePin(newPin(A, { size: 6n }), existing, DEFAULTS, NOW).size, 6n)
+  assert.equal('size' in preparePin(newPin(A), newPin(A), DEFAULTS, NOW), false)
+  const updated = updatedPin(existing, newPin(B, {}), NOW)
+  assert.deepEqual(['size' in updated, updated.maxPinSize], [false, 9n])
+  const told = updatedPin(existing, newPin(B, { size: 7n, maxPinSize: 8n }), NOW)
+  assert.deepEqual([told.size, told.maxPinSize], [7n, 8n])
+})

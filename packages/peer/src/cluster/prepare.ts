@@ -24,7 +24,9 @@ export function preparePin(pin: Pin, existing: Pin | undefined, defaults: Factor
     })
   }
   if (existing !== undefined) checkAgainst(prepared, existing)
-  return { ...prepared, timestamp: now }
+  // The same content is as large as it was.
+  const size = prepared.size ?? (existing?.maxDepth === prepared.maxDepth ? existing.size : undefined)
+  return { ...prepared, ...(size === undefined ? {} : { size }), timestamp: now }
 }
 
 /** The pin that `pin update` makes of `from`: same options and allocations, new content. */
@@ -36,14 +38,28 @@ export function updatedPin(from: Pin, to: Pin, now: bigint): Pin {
     })
   }
   const expires = to.expireAt !== null && to.expireAt > now
+  const { size: _, ...kept } = from
+  const { size, maxPinSize = from.maxPinSize } = to
   return {
-    ...from,
+    ...kept,
+    ...(size === undefined ? {} : { size }),
+    ...(maxPinSize === undefined ? {} : { maxPinSize }),
     cid: to.cid,
     pinUpdate: from.cid,
     timestamp: now,
     name: to.name === '' ? from.name : to.name,
     expireAt: expires ? to.expireAt : from.expireAt,
   }
+}
+
+/** @throws ClusterError `UNPIN_SHARD` when `pin` only goes together with the root of its content. */
+export function checkUnpin(pin: Pin): void {
+  if (pin.type !== 'shard-pin' && pin.type !== 'clusterdag-pin') return
+  const what = pin.type === 'shard-pin' ? 'shard' : 'Cluster DAG'
+  throw new ClusterError(`cannot unpin a ${what} directly. Unpin content root CID instead`, {
+    code: 'UNPIN_SHARD',
+    cid: pin.cid.toString(),
+  })
 }
 
 function withFactors(pin: Pin, defaults: Factors): Pin {

@@ -1,7 +1,8 @@
 /** The RPC methods that other peers may call, over the same use cases as HTTP (Go: `rpc_api.go`; reference wire.md 6). */
-import { asError, type AbortOptions } from '@ipfs-cluster/base'
+import { asError } from '@ipfs-cluster/base'
 import { receivingHandler, streamingHandler, unaryHandler, type RpcHandler } from '@ipfs-cluster/gorpc'
 import type { PeerId } from '@ipfs-cluster/api'
+import type { CID } from 'multiformats/cid'
 import type { Consensus } from '../consensus/index.ts'
 import type { IpfsConnector } from '../ipfsconn/index.ts'
 import type { PeerMonitor } from '../monitor/index.ts'
@@ -9,11 +10,17 @@ import { RPC } from '../net/index.ts'
 import type { PinTracker } from '../pintracker/index.ts'
 import { VERSION } from '../version.ts'
 import type { Members } from './members.ts'
+import { describePeer } from './peer-view.ts'
 import type { Pinning } from './pinning.ts'
+import { statusPages } from './status-sources.ts'
 import type { StatusQueries } from './status.ts'
+
+/** CIDs in one call of `StatusMany` or `StatusEach`. */
+const MAX_STATUS_CIDS = 1_000
 
 export interface RpcServiceComponents {
   readonly self: PeerId
+  readonly peername: string
   readonly members: Members
   readonly pinning: Pinning
   readonly queries: StatusQueries
@@ -54,25 +61,34 @@ function clusterMethods({ members, pinning, tracker, consensus }: RpcServiceComp
   ]
 }
 
-function trackerMethods({ tracker }: RpcServiceComponents): RpcHandler[] {
-  const statusAll = (args: AsyncIterable<number>, options: AbortOptions) =>
-    statusOfFirst(tracker, args, options)
+function trackerMethods({ self, tracker, monitor, peername }: RpcServiceComponents): RpcHandler[] {
+  const speaker = () => ({ ...describePeer(monitor, self), peerName: peername })
   return [
     unaryHandler(RPC.PinTracker.Status, (cid, { signal }) => tracker.status(cid, { signal })),
     unaryHandler(RPC.PinTracker.Recover, (cid, { signal }) => tracker.recover(cid, { signal })),
-    streamingHandler(RPC.PinTracker.StatusAll, statusAll),
-    streamingHandler(RPC.PinTracker.StatusAllOrdered, statusAll),
+    unaryHandler(RPC.PinTracker.StatusMany, cids => tracker.statusMany(limited(cids))),
+    unaryHandler(RPC.PinTracker.StatusEach, (cids, { signal }) =>
+      Promise.all(limited(cids).map(cid => tracker.status(cid, { signal }))),
+    ),
+    streamingHandler(RPC.PinTracker.StatusAll, async function* (args, { signal }) {
+      // The filter is the first argument; none means everything.
+      yield* tracker.statusAll((await first(args)) ?? 0, { signal })
+    }),
+    streamingHandler(RPC.PinTracker.StatusPages, async function* (args, { signal }) {
+      const request = (await first(args)) ?? { filter: 0, after: null }
+      yield* statusPages(tracker, speaker, request, { signal })
+    }),
   ]
 }
 
-/** The filter is the first argument; none means everything. */
-async function* statusOfFirst(tracker: PinTracker, args: AsyncIterable<number>, { signal }: AbortOptions) {
-  let filter = 0
-  for await (const first of args) {
-    filter = first
-    break
-  }
-  yield* tracker.statusAll(filter, { signal })
+async function first<T>(args: AsyncIterable<T>): Promise<T | undefined> {
+  for await (const arg of args) return arg
+  return undefined
+}
+
+function limited(cids: readonly CID[]): readonly CID[] {
+  if (cids.length > MAX_STATUS_CIDS) throw new RangeError(`more than ${MAX_STATUS_CIDS} CIDs in one call`)
+  return cids
 }
 
 function ipfsMethods({ ipfs }: RpcServiceComponents): RpcHandler[] {

@@ -1,4 +1,4 @@
-/** What every peer says of a pin: local, of one CID, of everything (Go: `cluster.go` `Status…`, `globalPinInfo…`). */
+/** What every peer says of one pin (Go: `cluster.go` `Status…`, `globalPinInfo…`). */
 import {
   TRACKER_STATUS,
   isPinEverywhere,
@@ -9,43 +9,26 @@ import {
   type PinInfoShort,
   type TrackerStatus,
 } from '@ipfs-cluster/api'
-import {
-  anySignal,
-  asError,
-  createStallGuard,
-  errorCode,
-  errorMessage,
-  type AbortOptions,
-  type Clock,
-} from '@ipfs-cluster/base'
-import type { StreamingMethod, UnaryMethod } from '@ipfs-cluster/gorpc'
+import { asError, errorCode, errorMessage, type AbortOptions } from '@ipfs-cluster/base'
 import type { CID } from 'multiformats/cid'
-import type { Consensus } from '../consensus/index.ts'
 import type { PeerMonitor } from '../monitor/index.ts'
-import { RPC, type Network } from '../net/index.ts'
+import { RPC } from '../net/index.ts'
 import type { PinTracker } from '../pintracker/index.ts'
-import { failedPeer, globalPinInfo, mergeStatus, sortedByCid, type StatusSource } from './merge-status.ts'
+import { failedPeer, globalPinInfo } from './merge-status.ts'
+import { createStatusAsker } from './ask-status.ts'
 import { describePeer } from './peer-view.ts'
+import { createStatusLists, type StatusListComponents, type StatusLists } from './status-lists.ts'
 import type { ClusterConfig } from './types.ts'
 
-/** A peer that takes longer than this for an answer, or for the next item of one, is reported as failed. */
-const PEER_DEADLINE_MS = 15_000
-
-export interface StatusComponents {
-  readonly network: Pick<Network, 'peerId' | 'rpc'>
-  readonly consensus: Pick<Consensus, 'state'>
+export interface StatusComponents extends StatusListComponents {
   readonly monitor: PeerMonitor
   readonly tracker: PinTracker
-  readonly clock: Clock
 }
 
-export interface StatusQueries {
+export interface StatusQueries extends StatusLists {
   status(cid: CID, options?: AbortOptions): Promise<GlobalPinInfo>
   statusLocal(cid: CID, options?: AbortOptions): Promise<GlobalPinInfo>
-  statusAll(filter: TrackerStatus, options?: AbortOptions): AsyncGenerator<GlobalPinInfo>
-  statusAllLocal(filter: TrackerStatus, options?: AbortOptions): AsyncGenerator<GlobalPinInfo>
   recover(cid: CID, options?: AbortOptions): Promise<GlobalPinInfo>
-  recoverAll(options?: AbortOptions): AsyncGenerator<GlobalPinInfo>
 }
 
 export function createStatusQueries(components: StatusComponents, config: ClusterConfig): StatusQueries {
@@ -54,6 +37,8 @@ export function createStatusQueries(components: StatusComponents, config: Cluste
 
   const describeFailure = (peer: PeerId, error: Error): PinInfoShort =>
     failedPeer(describePeer(monitor, peer), errorMessage(error), clock.nowNs())
+
+  const askStatus = createStatusAsker({ network, clock })
 
   /** A peer's status that follows from the pinset alone. */
   const implied = (peer: PeerId, cid: CID, pin: Pin | undefined, status: TrackerStatus): PinInfo => ({
@@ -73,7 +58,7 @@ export function createStatusQueries(components: StatusComponents, config: Cluste
   })
 
   const askOne = async (
-    method: UnaryMethod<CID, PinInfo>,
+    ask: (peer: PeerId, cid: CID, options: AbortOptions) => Promise<PinInfo>,
     cid: CID,
     { signal }: AbortOptions,
   ): Promise<GlobalPinInfo> => {
@@ -87,7 +72,7 @@ export function createStatusQueries(components: StatusComponents, config: Cluste
     const answers = await Promise.all(
       asked.map(async peer => {
         try {
-          return await network.rpc.call(peer, method, cid, { signal })
+          return await ask(peer, cid, { signal })
         } catch (error) {
           signal?.throwIfAborted()
           if (isUnauthorized(error)) return undefined
@@ -102,32 +87,14 @@ export function createStatusQueries(components: StatusComponents, config: Cluste
     return { ...globalOfPin(pin), peerMap: infos.length === 0 ? {} : globalPinInfo(infos).peerMap }
   }
 
-  /** Lists of all members, merged. `open` starts a peer's ordered list. */
-  const askAll = (
-    open: (peer: PeerId, signal: AbortSignal) => AsyncIterable<PinInfo>,
-    { signal }: AbortOptions,
-  ) => {
-    const stop = new AbortController()
-    const joined = anySignal(signal, stop.signal) ?? stop.signal
-    const sources = members().map<StatusSource>(peer => ({
-      peer,
-      items: withoutStalls(clock, joined, each => open(peer, each)),
-    }))
-    return mergeStatus(sources, {
-      describeFailure,
-      ignoreFailure: isUnauthorized,
-      stop: () => stop.abort(new DOMException('the listing is over', 'AbortError')),
-    })
-  }
-
-  const openStatusAll = (filter: TrackerStatus) => (peer: PeerId, signal: AbortSignal) =>
-    peer === network.peerId
-      ? tracker.statusAll(filter, { signal })
-      : remoteStatusAll(network, peer, filter, signal)
-
   return {
-    status: (cid, options = {}) => askOne(RPC.PinTracker.Status, cid, options),
-    recover: (cid, options = {}) => askOne(RPC.PinTracker.Recover, cid, options),
+    status: (cid, options = {}) => askOne(askStatus, cid, options),
+    recover: (cid, options = {}) =>
+      askOne(
+        (peer, each, { signal }) => network.rpc.call(peer, RPC.PinTracker.Recover, each, { signal }),
+        cid,
+        options,
+      ),
     async statusLocal(cid, options = {}) {
       const info = await tracker.status(cid, options)
       const pin = await consensus.state.get(cid)
@@ -136,62 +103,7 @@ export function createStatusQueries(components: StatusComponents, config: Cluste
         ? { ...global, allocations: null, origins: null, created: null }
         : { ...globalOfPin(pin), peerMap: global.peerMap }
     },
-    statusAll: (filter, options = {}) => askAll(openStatusAll(filter), options),
-    async *statusAllLocal(filter, options = {}) {
-      for await (const info of tracker.statusAll(filter, options)) yield globalPinInfo([info])
-    },
-    recoverAll: (options = {}) =>
-      askAll(
-        (peer, signal) =>
-          peer === network.peerId
-            ? tracker.recoverAll({ signal })
-            : sortedByCid(stream(network, peer, RPC.Cluster.RecoverAllLocal, [], signal)),
-        options,
-      ),
-  }
-}
-
-/**
- * A remote list in CID order. Peers of this implementation offer it so; a Go peer's list is of no certain order and has to be
- * collected first.
- */
-async function* remoteStatusAll(
-  network: StatusComponents['network'],
-  peer: PeerId,
-  filter: TrackerStatus,
-  signal: AbortSignal,
-): AsyncGenerator<PinInfo> {
-  try {
-    yield* stream(network, peer, RPC.PinTracker.StatusAllOrdered, [filter], signal)
-  } catch (error) {
-    if (!isUnknownMethod(error)) throw error
-    yield* sortedByCid(stream(network, peer, RPC.PinTracker.StatusAll, [filter], signal))
-  }
-}
-
-function stream<Arg, Reply>(
-  network: StatusComponents['network'],
-  peer: PeerId,
-  method: StreamingMethod<Arg, Reply>,
-  args: readonly Arg[],
-  signal: AbortSignal,
-): AsyncGenerator<Reply> {
-  return network.rpc.stream(peer, method, args, { signal })
-}
-
-/** Fails a list that is waited for and gives nothing for too long. */
-async function* withoutStalls(
-  clock: Clock,
-  signal: AbortSignal,
-  open: (signal: AbortSignal) => AsyncIterable<PinInfo>,
-): AsyncGenerator<PinInfo> {
-  let waiting = true
-  using guard = createStallGuard(clock, PEER_DEADLINE_MS, () => waiting)
-  for await (const item of open(AbortSignal.any([signal, guard.signal]))) {
-    waiting = false
-    yield item
-    waiting = true
-    guard.progress()
+    ...createStatusLists(components, { members, describeFailure, isStranger: isUnauthorized }),
   }
 }
 
@@ -203,8 +115,4 @@ function globalOfPin(pin: Pin): Omit<GlobalPinInfo, 'peerMap'> {
 /** The peer does not trust us: it is left out, as if it were no member. */
 function isUnauthorized(error: unknown): boolean {
   return errorCode(error) === 'RPC_UNAUTHORIZED'
-}
-
-function isUnknownMethod(error: unknown): boolean {
-  return error instanceof Error && error.message.startsWith("rpc: can't find method")
 }

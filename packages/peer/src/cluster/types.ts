@@ -7,12 +7,15 @@ import type {
   GlobalPinInfo,
   GlobalRepoGC,
   ID,
+  IPFSRepoStat,
   Metric,
   Multiaddr,
   PeerId,
   Pin,
   PinInfo,
+  PinListing,
   PinOptions,
+  PinRequest,
   TrackerStatus,
   Version,
 } from '@ipfs-cluster/api'
@@ -31,12 +34,28 @@ export interface ClusterConfig {
   readonly pinOnlyOnTrustedPeers: boolean
   readonly pinOnlyOnUntrustedPeers: boolean
   readonly disableRepinning: boolean
+  /** How long a peer has to be away before its pins are moved. Milliseconds. @default 2 min */
+  readonly repinGracePeriodMs?: number
   readonly followerMode: boolean
   readonly allocateBy: readonly string[]
   /** After the daemon first answers, connect it to those of the other peers; 0 = never. */
   readonly connectSwarmsDelayMs: number
   /** Publish informer metrics after this many pins; 0 = never. */
   readonly informerTriggerInterval: number
+}
+
+/** One of many pins; an error in its place is its outcome. */
+export type PinAsked = PinRequest | Error
+
+/** One of many CIDs to unpin; an error in its place is its outcome. */
+export type UnpinAsked = CID | Error
+
+/** Of a group, in its order: why it was refused, or `undefined` when it is done. */
+export type Outcomes = readonly (Error | undefined)[]
+
+export interface StatusListing extends AbortOptions {
+  /** Which pins, and how many; in the order of `statusOrder`. @default all */
+  readonly listing?: PinListing
 }
 
 /**
@@ -63,14 +82,26 @@ export interface Cluster extends AsyncDisposable {
   pinPath(path: string, pinOptions: PinOptions, options?: AbortOptions): Promise<Pin>
   unpin(cid: CID, options?: AbortOptions): Promise<Pin>
   unpinPath(path: string, options?: AbortOptions): Promise<Pin>
-  /** The pinset, streamed; `typeBits` of PIN_TYPE_BITS. */
-  pins(typeBits: number, options?: AbortOptions): AsyncIterable<Pin>
+  /**
+   * As `pin` for each, in order; a group shares one look at the state, one round of allocation and one commit. What each group came to is given
+   * once all of its pins are durable, while the next ones are prepared. When the writing queue is full it waits.
+   *
+   * @throws FOLLOWER_MODE at once; StoreError, or CrdtError `CRDT_QUEUE_FULL` after half a minute of waiting: of the groups that have no outcomes then
+   * nothing is certain.
+   */
+  pinMany(groups: AsyncIterable<readonly PinAsked[]>, options?: AbortOptions): AsyncIterable<Outcomes>
+  /** As `unpin` for each; otherwise as `pinMany`. */
+  unpinMany(groups: AsyncIterable<readonly UnpinAsked[]>, options?: AbortOptions): AsyncIterable<Outcomes>
+  /** The pinset, or what of it matches, streamed; `typeBits` of PIN_TYPE_BITS. The order is `pinOrder(filter)`. */
+  pins(typeBits: number, options?: AbortOptions & Partial<PinListing>): AsyncIterable<Pin>
+  /** The same as lines of JSON, in chunks of whole lines. */
+  pinLines(typeBits: number, options?: AbortOptions & Partial<PinListing>): AsyncIterable<Uint8Array>
   pinGet(cid: CID, options?: AbortOptions): Promise<Pin>
   status(cid: CID, options?: AbortOptions): Promise<GlobalPinInfo>
   statusLocal(cid: CID, options?: AbortOptions): Promise<GlobalPinInfo>
   /** Merged over all members in key order with bounded memory. Members that fail are `cluster_error` on each item. */
-  statusAll(filter: TrackerStatus, options?: AbortOptions): AsyncIterable<GlobalPinInfo>
-  statusAllLocal(filter: TrackerStatus, options?: AbortOptions): AsyncIterable<GlobalPinInfo>
+  statusAll(filter: TrackerStatus, options?: StatusListing): AsyncIterable<GlobalPinInfo>
+  statusAllLocal(filter: TrackerStatus, options?: StatusListing): AsyncIterable<GlobalPinInfo>
   recover(cid: CID, options?: AbortOptions): Promise<GlobalPinInfo>
   recoverLocal(cid: CID, options?: AbortOptions): Promise<PinInfo>
   /** Yields only what was queued again. */
@@ -80,6 +111,8 @@ export interface Cluster extends AsyncDisposable {
   /** Peers that would keep this pin. */
   blockAllocate(pin: Pin, options?: AbortOptions): Promise<readonly PeerId[]>
   repoGC(options?: AbortOptions): Promise<GlobalRepoGC>
+  /** Of the daemons of all members that answer, summed up. */
+  repoStat(options?: AbortOptions): Promise<IPFSRepoStat>
   repoGCLocal(options?: AbortOptions): Promise<GlobalRepoGC>
   metrics(name: string): readonly Metric[]
   metricNames(): readonly string[]

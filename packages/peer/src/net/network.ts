@@ -24,7 +24,7 @@ import { internalsOf } from './gossip-internals.ts'
 import { createHost, type Host } from './host.ts'
 import { createPeerImporter } from './peer-import.ts'
 import { createPeerBook, HIGHEST_PRIORITY, type PeerBook } from './peers.ts'
-import { writePeerstore } from './peerstore-file.ts'
+import { createPeerstoreKeeper } from './peerstore-keeper.ts'
 import { createPubsub } from './pubsub.ts'
 import { measureGossip } from './pubsub-metrics.ts'
 import { keepReachable } from './relay.ts'
@@ -101,10 +101,18 @@ export async function createNetwork(components: NetworkComponents, config: Netwo
   const bootstrapper = createBootstrapper({ libp2p, book, dialer, clock, random, logger })
   await importer.importPeers(config.peerAddresses, { permanent: true, priority: HIGHEST_PRIORITY })
   await importer.importFile(config.peerstorePath)
+  const peerstore = createPeerstoreKeeper({
+    libp2p,
+    peers: async () => (await book.candidates()).slice(0, MAX_SAVED_PEERS),
+    path: config.peerstorePath,
+    clock,
+    logger,
+  })
   const pubsub = stack.use(createPubsub(libp2p, host.pubsub, logger, meter))
   const rpc = stack.use(await createRpcHost({ libp2p, dialer, clock, logger, meter, ...tracing }))
   const exchanges = stack.use(new AsyncDisposableStack())
   greeter.greetBy((peer, signal) => bootstrapper.greet(peer, signal))
+  scope.run('keep the peerstore file', signal => peerstore.run(signal))
   startLoops(scope, bootstrapper, config)
   startConnectionLoops(scope, { host, book, clock, logger }, config)
   measureConnections(meter, host)
@@ -123,10 +131,7 @@ export async function createNetwork(components: NetworkComponents, config: Netwo
     importPeers: (addresses, options) => importer.importPeers(addresses, options),
     bootstrap: options => bootstrapper.bootstrap(options),
     protect: peer => book.protect(peer),
-    async savePeerstore() {
-      const peers = await book.candidates()
-      await writePeerstore(config.peerstorePath, peers.slice(0, MAX_SAVED_PEERS))
-    },
+    savePeerstore: () => peerstore.save(),
     publish: (topic, data) => pubsub.publish(topic, data),
     subscribe: (topic, handler, options) => pubsub.subscribe(topic, handler, options),
     topics: () => (internalsOf(host.pubsub).isStarted() ? host.pubsub.getTopics() : []),

@@ -102,7 +102,13 @@ const sizes = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n })
 const int32 = fc.integer()
 const plain = { noNullPrototype: true }
 
-const pins: fc.Arbitrary<Pin> = fc.record(
+/** What Go does not have: there or not. */
+const some = <T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }) =>
+  fc.record(model, { noNullPrototype: true, requiredKeys: [] }) as fc.Arbitrary<Partial<T>>
+const withSome = <A, B>(a: fc.Arbitrary<A>, b: fc.Arbitrary<B>): fc.Arbitrary<A & B> =>
+  fc.tuple(a, b).map(([left, right]) => ({ ...left, ...right }))
+
+const goPins: fc.Arbitrary<Pin> = fc.record(
   {
     replicationFactorMin: int32,
     replicationFactorMax: int32,
@@ -123,7 +129,12 @@ const pins: fc.Arbitrary<Pin> = fc.record(
   },
   plain,
 )
-const pinInfos: fc.Arbitrary<PinInfo> = fc.record(
+const pins = withSome(goPins, some({ size: sizes, maxPinSize: sizes }))
+const progress = withSome(
+  fc.record({ blocks: fc.nat(), bytes: sizes, bytesPerSecond: fc.nat() }, plain),
+  some({ totalBytes: sizes }),
+)
+const goPinInfos: fc.Arbitrary<PinInfo> = fc.record(
   {
     cid: cids,
     name: fc.string(),
@@ -143,6 +154,8 @@ const pinInfos: fc.Arbitrary<PinInfo> = fc.record(
   },
   plain,
 )
+
+const pinInfos = withSome(goPinInfos, some({ size: sizes, progress }))
 
 function roundTrips<T>(codec: Codec<T>, values: fc.Arbitrary<T>): void {
   fc.assert(
@@ -218,4 +231,33 @@ test('one address that is not understood does not spoil a peer’s id', () => {
   const bytes = fromHex(`82a169da0026${P}a16192${unknown}${known}`)
   assert.deepEqual(decodeObject(codecs.id, bytes).addresses, ['/ip4/127.0.0.1/tcp/9096'])
   assert.throws(() => decodeObject(codecs.multiaddr, fromHex(unknown)), MsgpackError)
+})
+
+test('who does not know of sizes reads what Go writes, and sizes change nothing of it', () => {
+  const entries = (bytes: Uint8Array) => {
+    const reader = new MsgpackReader(bytes)
+    return Array.from({ length: reader.mapHeader() }, () => {
+      const key = reader.string()
+      const start = reader.offset
+      reader.skip()
+      return [key, toHex(bytes.subarray(start, reader.offset))] as const
+    })
+  }
+  const known = (bytes: Uint8Array) => entries(bytes).filter(([key]) => !['sz', 'mx', 'pg'].includes(key))
+  fc.assert(
+    fc.property(goPins, some({ size: sizes, maxPinSize: sizes }), (pin, more) => {
+      assert.deepEqual(
+        known(encodeObject(codecs.pin, { ...pin, ...more })),
+        entries(encodeObject(codecs.pin, pin)),
+      )
+    }),
+  )
+  fc.assert(
+    fc.property(goPinInfos, some({ size: sizes, progress }), (info, more) => {
+      assert.deepEqual(
+        known(encodeObject(codecs.pinInfo, { ...info, ...more })),
+        entries(encodeObject(codecs.pinInfo, info)),
+      )
+    }),
+  )
 })

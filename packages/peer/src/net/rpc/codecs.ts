@@ -28,6 +28,7 @@ import {
   type PinInfoShort,
   type PinMode,
   type PinOptions,
+  type PinProgress,
   type PinType,
   type RepoGC,
   type TrackerStatus,
@@ -49,6 +50,7 @@ import {
   MsgpackReader,
   nullable,
   omitEmpty,
+  optional,
   string,
   struct,
   time,
@@ -138,7 +140,7 @@ export const ipfsPinStatus: Codec<IPFSPinStatus> = convert(int, {
 })
 
 /** As in Go, where these two are never nil, empty metadata and allocations of pins are written too. */
-const pinOptionsFields: Fields<PinOptions> = {
+const pinOptionsFields: Fields<Omit<PinOptions, keyof typeof pinSizeFields>> = {
   replicationFactorMin: omitEmpty('rn', int),
   replicationFactorMax: omitEmpty('rx', int),
   name: omitEmpty('n', string),
@@ -151,6 +153,12 @@ const pinOptionsFields: Fields<PinOptions> = {
   origins: omitEmpty('g', multiaddrs),
 }
 
+/** Not of Go, which passes over keys that it does not know; they come last, for those who write structs as lists. */
+const pinSizeFields: Fields<Pick<PinOptions, 'size' | 'maxPinSize'>> = {
+  size: optional('sz', uint64),
+  maxPinSize: optional('mx', uint64),
+}
+
 export const pin: Codec<Pin> = struct<Pin>({
   ...pinOptionsFields,
   cid: field('c', cid),
@@ -159,6 +167,7 @@ export const pin: Codec<Pin> = struct<Pin>({
   maxDepth: omitEmpty('d', int),
   reference: omitEmpty('r', optionalCid),
   timestamp: omitEmpty('i', time),
+  ...pinSizeFields,
 })
 
 /** Options and the path that names what to pin. */
@@ -166,7 +175,18 @@ export interface PinPath extends PinOptions {
   readonly path: string
 }
 
-export const pinPath: Codec<PinPath> = struct<PinPath>({ ...pinOptionsFields, path: field('path', string) })
+export const pinPath: Codec<PinPath> = struct<PinPath>({
+  ...pinOptionsFields,
+  path: field('path', string),
+  ...pinSizeFields,
+})
+
+const pinProgress: Codec<PinProgress> = struct<PinProgress>({
+  blocks: field('b', int),
+  bytes: field('y', uint64),
+  totalBytes: optional('t', uint64),
+  bytesPerSecond: field('r', float),
+})
 
 const pinInfoShortFields: Fields<PinInfoShort> = {
   peerName: omitEmpty('pn', string),
@@ -177,7 +197,13 @@ const pinInfoShortFields: Fields<PinInfoShort> = {
   error: omitEmpty('e', string),
   attemptCount: omitEmpty('a', int),
   priorityPin: omitEmpty('y', bool),
+  // Not of Go either.
+  size: optional('sz', uint64),
+  progress: optional('pg', pinProgress),
 }
+
+/** What one peer says of a pin, without saying which pin or peer. */
+export const pinInfoShort: Codec<PinInfoShort> = struct<PinInfoShort>(pinInfoShortFields)
 
 export const pinInfo: Codec<PinInfo> = struct<PinInfo>({
   cid: field('c', cid),
@@ -197,7 +223,7 @@ export const globalPinInfo: Codec<GlobalPinInfo> = struct<GlobalPinInfo>({
   origins: omitEmpty('g', nullable(addresses)),
   created: omitEmpty('t', time),
   metadata: omitEmpty('m', nullable(map(string))),
-  peerMap: omitEmpty('pm', map(struct<PinInfoShort>(pinInfoShortFields))),
+  peerMap: omitEmpty('pm', map(pinInfoShort)),
 })
 
 export const ipfsId: Codec<IPFSID> = struct<IPFSID>({

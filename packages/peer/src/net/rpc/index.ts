@@ -4,3 +4,4 @@
  */
 export * from './codecs.ts'
 export * from './methods.ts'
+export * from './status-page.ts'

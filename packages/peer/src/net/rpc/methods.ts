@@ -12,7 +12,10 @@ import {
   type UnaryMethod,
 } from '@ipfs-cluster/gorpc'
 import * as codecs from './codecs.ts'
+import { statusPage, statusPagesRequest } from './status-page.ts'
 
+/** One peer's status of one pin, for which it may ask its daemon: whoever takes longer is reported as failed. Milliseconds. */
+const STATUS_TIMEOUT_MS = 5_000
 /** A garbage collection takes as long as it takes; the daemon's own limit has the same default. Milliseconds. */
 const REPO_GC_TIMEOUT_MS = 24 * 60 * 60 * 1000
 /** A garbage collection names every removed block in one reply: enough for five millions of them. Bytes. */
@@ -91,10 +94,16 @@ export const RPC = {
     UnpinPath: cluster.unary('UnpinPath', 'closed', codecs.pinPath, pin),
   },
   PinTracker: {
-    Status: tracker.unary('Status', 'trusted', cid, pinInfo),
+    Status: tracker.unary('Status', 'trusted', cid, pinInfo, { timeoutMs: STATUS_TIMEOUT_MS }),
     StatusAll: tracker.streaming('StatusAll', 'trusted', trackerStatus, pinInfo),
-    /** Ours alone: `StatusAll` in the order of CID bytes, so that lists of many peers merge without being collected first. */
-    StatusAllOrdered: tracker.streaming('StatusAllOrdered', 'trusted', trackerStatus, pinInfo),
+    /** Ours alone: `StatusAll` in the order of CID bytes and packed, so that lists of many peers merge without being collected first. */
+    StatusPages: tracker.streaming('StatusPages', 'trusted', statusPagesRequest, statusPage),
+    /** Ours alone: `Status` of many in one call. */
+    StatusEach: tracker.unary('StatusEach', 'trusted', list(cid), list(pinInfo), {
+      timeoutMs: STATUS_TIMEOUT_MS,
+    }),
+    /** Ours alone: the statuses of these, from the table and in their order. */
+    StatusMany: tracker.unary('StatusMany', 'trusted', list(cid), list(pinInfo)),
     Recover: tracker.unary('Recover', 'trusted', cid, pinInfo),
     PinQueueSize: tracker.unary('PinQueueSize', 'closed', none, int64),
     RecoverAll: tracker.streaming('RecoverAll', 'closed', none, pinInfo),

@@ -1,0 +1,117 @@
+/** Lets pins expire: a timer for the soonest expiry, set anew when a sooner one comes in. Nothing is looked through to find it. */
+import {
+  asError,
+  errorCode,
+  errorMessage,
+  LastingFailure,
+  mapConcurrent,
+  type Clock,
+  type Logger,
+} from '@ipfs-cluster/base'
+import type { Pin } from '@ipfs-cluster/api'
+import type { PinState } from '../state/index.ts'
+import type { Pinning } from './pinning.ts'
+
+export interface ExpiryComponents {
+  readonly state: Pick<PinState, 'expired' | 'nextExpiry' | 'onExpiry'>
+  readonly pinning: Pick<Pinning, 'unpin'>
+  /** Whether we are the peer that unpins this CID; made anew for each look. */
+  readonly closest: () => (cid: Pin['cid']) => boolean
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+export interface ExpiryConfig {
+  /** Before it, the others' pings are not known, and every peer would think that it is the one to unpin. Milliseconds. */
+  readonly startDelayMs: number
+  /** When to look again at what has expired and is still there: another peer's to unpin, or refused. Milliseconds. */
+  readonly retryMs: number
+}
+
+/** Longest sleep: beyond it timers of the system overflow. */
+const MAX_SLEEP_MS = 24 * 3_600_000
+/** Pins unpinned at once: they share commits. */
+const UNPIN_CONCURRENCY = 32
+
+/** Runs until `signal` fires. */
+export async function letPinsExpire(
+  components: ExpiryComponents,
+  config: ExpiryConfig,
+  signal: AbortSignal,
+): Promise<never> {
+  const { state, clock, logger } = components
+  /** The soonest expiry that came in since the index was read. */
+  let cameIn = Number.POSITIVE_INFINITY
+  let wake = new AbortController()
+  let wakeBefore = 0
+  const trouble = new LastingFailure(logger, clock)
+  using _ = state.onExpiry(seconds => {
+    cameIn = Math.min(cameIn, seconds)
+    if (cameIn < wakeBefore) wake.abort()
+  })
+  await clock.sleep(config.startDelayMs, { signal })
+  while (true) {
+    let overdue = 0
+    try {
+      overdue = await unpinExpired(components, signal, trouble)
+    } catch (error) {
+      signal.throwIfAborted()
+      overdue = 1
+      trouble.failed({ err: asError(error) }, `expired pins cannot be unpinned: ${errorMessage(error)}`)
+    }
+    cameIn = Number.POSITIVE_INFINITY
+    const next = (await state.nextExpiry(nowSeconds(clock))) ?? Number.POSITIVE_INFINITY
+    wakeBefore = Math.min(next, cameIn)
+    const ms = Math.min(
+      // A pin has expired when its second is over.
+      (wakeBefore + 1) * 1000 - clock.now(),
+      overdue > 0 ? config.retryMs : MAX_SLEEP_MS,
+      MAX_SLEEP_MS,
+    )
+    wake = new AbortController()
+    const either = AbortSignal.any([signal, wake.signal])
+    await clock.sleep(Math.max(0, ms), { signal: either }).catch(() => signal.throwIfAborted())
+    // Lets go of what `any` holds.
+    wake.abort()
+  }
+}
+
+/** Unpins what is ours to unpin. Resolves with how many expired pins are left. */
+async function unpinExpired(
+  { state, pinning, closest, clock, logger }: ExpiryComponents,
+  signal: AbortSignal,
+  trouble: LastingFailure,
+): Promise<number> {
+  const isOurs = closest()
+  let left = 0
+  let failed = 0
+  let failure: unknown
+  const unpin = async (pin: Pin) => {
+    if (!isOurs(pin.cid)) return void left++
+    try {
+      await pinning.unpin(pin.cid, { signal })
+      logger.info({ cid: pin.cid.toString(), name: pin.name }, 'an expired pin was unpinned')
+    } catch (error) {
+      signal.throwIfAborted()
+      // Somebody else was first.
+      if (errorCode(error) === 'PIN_NOT_FOUND') return
+      left++
+      failed++
+      failure = error
+    }
+  }
+  const expired = state.expired(nowSeconds(clock), { signal })
+  for await (const _done of mapConcurrent(expired, UNPIN_CONCURRENCY, unpin));
+  // One line for all: with a full disk there may be thousands, again and again.
+  if (failed === 0) trouble.succeeded('expired pins are unpinned again')
+  else
+    trouble.failed(
+      { err: asError(failure), pins: failed },
+      `expired pins cannot be unpinned: ${errorMessage(failure)}`,
+    )
+  return left
+}
+
+function nowSeconds(clock: Clock): number {
+  return Math.floor(clock.now() / 1000)
+}
