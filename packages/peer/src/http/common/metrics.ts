@@ -5,6 +5,7 @@ import {
   OPENCENSUS_MS_BOUNDS,
   type Clock,
   type Meter,
+  type Observer,
 } from '@ipfs-cluster/base'
 import { CountingResponse, type HttpHandler } from './serve.ts'
 
@@ -28,6 +29,17 @@ export function createHttpMetrics(meter: Meter, clock: Pick<Clock, 'monotonic'>,
   )
   const openCensus = openCensusViews(meter)
   const routes = new WeakMap<ServerResponse, string>()
+  // Making the labels of a series costs more than counting in it.
+  const observers = new Map<string, Observer>()
+  const durationOf = (route: string, method: string, statusClass: number): Observer => {
+    const key = `${statusClass} ${method} ${route}`
+    let observer = observers.get(key)
+    if (observer === undefined) {
+      observer = durations.of({ api, route, method, status: `${statusClass}xx` })
+      observers.set(key, observer)
+    }
+    return observer
+  }
   let inFlight = 0
   meter.gauge('ipfscluster_http_requests_in_flight', 'HTTP requests under way, by API', () => inFlight, {
     api,
@@ -43,8 +55,7 @@ export function createHttpMetrics(meter: Meter, clock: Pick<Clock, 'monotonic'>,
         inFlight--
         const ms = clock.monotonic() - start
         const route = routes.get(response) ?? NO_ROUTE
-        const status = `${Math.floor(response.statusCode / 100)}xx`
-        durations.of({ api, route, method, status }).observe(ms / 1000)
+        durationOf(route, method, Math.floor(response.statusCode / 100)).observe(ms / 1000)
         openCensus.end({
           ms,
           status: response.statusCode,

@@ -2,7 +2,7 @@
 import { ServerResponse, type IncomingMessage, type Server } from 'node:http'
 import type { Server as TlsServer } from 'node:https'
 import type { Socket } from 'node:net'
-import { errorMessage, type Clock, type Logger } from '@ipfs-cluster/base'
+import { errorCode, errorMessage, type Clock, type Logger } from '@ipfs-cluster/base'
 import { discardRest } from './discard-rest.ts'
 import { framingProblem, type Refusal } from './framing.ts'
 import { formatRequestLog, redactUrl, type RequestLog } from './request-log.ts'
@@ -25,9 +25,37 @@ export interface ServeContext {
   readonly clock: Clock
   readonly logger: Logger
   readonly requestLog: RequestLog
-  readonly stopping: AbortSignal
+  /** Requests under way. */
+  readonly live: LiveRequests
   /** From the head of the request to the end of the answer; 0 = none. */
   readonly writeTimeoutMs: number
+}
+
+/**
+ * The requests of a server that are under way, each with what gives it up. A joined signal for each (`AbortSignal.any`) would cost more than
+ * the rest of `serve`.
+ */
+export class LiveRequests implements Disposable {
+  readonly #controllers = new Set<AbortController>()
+  #reason: DOMException | undefined
+
+  begin(): AbortController {
+    const controller = new AbortController()
+    if (this.#reason === undefined) this.#controllers.add(controller)
+    else controller.abort(this.#reason)
+    return controller
+  }
+
+  end(controller: AbortController): void {
+    this.#controllers.delete(controller)
+  }
+
+  /** Gives all of them up, and those still to come. */
+  [Symbol.dispose](): void {
+    this.#reason ??= new DOMException('the server is stopping', 'AbortError')
+    for (const controller of this.#controllers) controller.abort(this.#reason)
+    this.#controllers.clear()
+  }
 }
 
 /** Counts what is written to the body, for the log. */
@@ -50,8 +78,33 @@ function lengthOf(chunk: unknown): number {
   return chunk instanceof Uint8Array ? chunk.length : 0
 }
 
+/** Bodies whose reader sees to time itself, by their connection. */
+const timedByReader = new WeakMap<Socket, IncomingMessage>()
+
+/**
+ * From here on `read_timeout` and `write_timeout` are the caller's to keep: they would end a request that is read and answered at the same time,
+ * however well it moves.
+ */
+export function takeTimeouts(request: IncomingMessage): void {
+  timedByReader.set(request.socket, request)
+}
+
+/** node:http tells of a request that took too long as of any bad request, and closes its connection unless somebody listens. */
+function spareTimedByReader(server: Server | TlsServer): void {
+  const emit = server.emit.bind(server) as (event: string, ...args: unknown[]) => boolean
+  server.emit = (event: string, ...args: unknown[]): boolean => {
+    const [error, socket] = args
+    const isSpared =
+      event === 'clientError' &&
+      errorCode(error) === 'ERR_HTTP_REQUEST_TIMEOUT' &&
+      timedByReader.get(socket as Socket)?.complete === false
+    return isSpared || emit(event, ...args)
+  }
+}
+
 /** Sends every request of `server` through `serve`, those that node:http treats apart included. */
 export function serveAll(server: Server | TlsServer, context: ServeContext): void {
+  spareTimedByReader(server)
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     void serve(request, response, context)
   })
@@ -80,12 +133,13 @@ export function continueBody(request: IncomingMessage, response: ServerResponse)
 async function serve(
   request: IncomingMessage,
   response: ServerResponse,
-  { handle, clock, logger, requestLog, stopping, writeTimeoutMs }: ServeContext,
+  { handle, clock, logger, requestLog, live, writeTimeoutMs }: ServeContext,
 ): Promise<void> {
-  const left = new AbortController()
+  const left = live.begin()
   const host = request.socket.remoteAddress ?? UNIX_PEER
   const at = new Date(clock.now())
   const onClose = () => {
+    live.end(left)
     // Also when all went well: a joined signal that has listeners is kept alive, with all they hold, until it fires.
     left.abort(response.writableFinished ? ANSWERED : new DOMException('the client left', 'AbortError'))
     const size = response instanceof CountingResponse ? response.bodyBytes : 0
@@ -93,17 +147,19 @@ async function serve(
   }
   response.once('close', onClose)
   if (writeTimeoutMs > 0) {
-    const tooLate = () => request.socket.destroy()
+    const tooLate = () => {
+      if (timedByReader.get(request.socket) !== request) request.socket.destroy()
+    }
     clock.sleep(writeTimeoutMs, { signal: left.signal }).then(tooLate, () => undefined)
   }
   try {
     const problem = framingProblem(request)
     if (problem !== undefined) return refuse(response, problem)
-    await handle(request, response, AbortSignal.any([left.signal, stopping]))
+    await handle(request, response, left.signal)
     if (!request.complete) await dropBody(request, clock)
   } catch (error) {
     // A handler answers for its own failures; what comes here is a client that left, or a fault of ours.
-    if (!left.signal.aborted && !stopping.aborted) {
+    if (!left.signal.aborted) {
       const url = redactUrl(request.url ?? '')
       logger.error({ url, err: error }, `request failed: ${errorMessage(error)}`)
     }

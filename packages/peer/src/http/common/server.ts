@@ -5,7 +5,7 @@ import type { Clock, Logger } from '@ipfs-cluster/base'
 import { serveConnections, type ConnectionSource } from './connection-source.ts'
 import { listen } from './listen.ts'
 import { logRequestsTo, type RequestLog } from './request-log.ts'
-import { CountingResponse, serveAll, type HttpHandler } from './serve.ts'
+import { CountingResponse, LiveRequests, serveAll, type HttpHandler } from './serve.ts'
 import { tlsOptions, type TlsIdentity } from './tls.ts'
 
 export interface HttpServerConfig {
@@ -58,11 +58,11 @@ export async function createHttpServer(
   { handle, clock, logger, requestLog = logRequestsTo(logger), connections }: HttpServerComponents,
   config: HttpServerConfig,
 ): Promise<HttpServer> {
-  const stopping = new AbortController()
+  const live = new LiveRequests()
   await using stack = new AsyncDisposableStack()
   const urls: string[] = []
   const { writeTimeoutMs, tls, configKey } = config
-  const context = { handle, clock, logger, requestLog, stopping: stopping.signal, writeTimeoutMs }
+  const context = { handle, clock, logger, requestLog, live, writeTimeoutMs }
   const serving = <S extends Server | TlsServer>(server: S): S => {
     // The bytes are limited; headers beyond a number would be dropped without a word.
     server.maxHeadersCount = 0
@@ -87,7 +87,7 @@ export async function createHttpServer(
   }
   if (connections !== undefined)
     stack.use(serveConnections(plain(), connections, { clock, graceMs: STOP_GRACE_MS }))
-  stack.defer(() => stopping.abort(new DOMException('the server is stopping', 'AbortError')))
+  stack.use(live)
   const owned = stack.move()
   return { urls, [Symbol.asyncDispose]: () => owned.disposeAsync() }
 }

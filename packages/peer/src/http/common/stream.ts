@@ -1,5 +1,6 @@
 /** Bodies that are written while they arise: NDJSON, and the error in the trailer `X-Stream-Error` (reference api.md 1.1). */
 import type { ServerResponse } from 'node:http'
+import { setImmediate as turn } from 'node:timers/promises'
 import { errorMessage, raceSignal } from '@ipfs-cluster/base'
 
 const ERROR_TRAILER = 'X-Stream-Error'
@@ -18,8 +19,14 @@ export class StreamWriter {
     this.#signal = signal
   }
 
-  /** Resolves when there is room for more. */
-  async write(line: string): Promise<void> {
+  /** Writes a line or, as bytes, a chunk of whole lines. Resolves when there is room for more. */
+  async write(line: string | Uint8Array): Promise<void> {
+    if (typeof line !== 'string') {
+      this.#flush()
+      await this.#written(this.#response.destroyed || this.#response.write(line))
+      // Whoever reads fast would leave other requests one turn for several chunks. A turn in which nothing else is to do costs nothing.
+      return await turn()
+    }
     this.#pending += line
     if (this.#pending.length >= CHUNK_CHARS) return await this.#flushed()
     if (this.#scheduled) return
@@ -45,7 +52,12 @@ export class StreamWriter {
   }
 
   async #flushed(): Promise<void> {
-    if (this.#flush()) return
+    await this.#written(this.#flush())
+  }
+
+  /** @param hasRoom whether more may be written at once. */
+  async #written(hasRoom: boolean): Promise<void> {
+    if (hasRoom) return
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#response.once('drain', resolve)
     try {
@@ -70,13 +82,13 @@ export class StreamWriter {
  */
 export async function sendStream(
   response: ServerResponse,
-  lines: AsyncIterable<string>,
+  lines: AsyncIterable<string | Uint8Array>,
   signal: AbortSignal,
   fail: (error: unknown) => { readonly status: number; readonly body: string },
 ): Promise<void> {
   const iterator = lines[Symbol.asyncIterator]()
   try {
-    let step: IteratorResult<string>
+    let step: IteratorResult<string | Uint8Array>
     try {
       step = await iterator.next()
     } catch (error) {

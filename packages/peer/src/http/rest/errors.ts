@@ -8,6 +8,10 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   CRDT_QUEUE_FULL: 429,
   UNAUTHORIZED: 401,
   NOT_READY: 503,
+  STORE_REOPENED: 503,
+  // Unlike 500 it tells a client that nothing is wrong with what it asks: the same will do once there is room.
+  STORE_FULL: 507,
+  IPFS_REPO_FULL: 507,
 }
 
 /** Seconds after which a client that was told 429 should try again. */

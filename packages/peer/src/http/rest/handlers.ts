@@ -1,11 +1,12 @@
 /** Each route of the table as a call of a use case. */
 import type { GlobalPinInfo, PinInfo, RouteHandlers } from '@ipfs-cluster/api'
 import { openApiDocument } from '@ipfs-cluster/api/openapi'
-import { CodedError, mapConcurrent, type AbortOptions } from '@ipfs-cluster/base'
+import { batchesOf, CodedError, mapBatches, mapConcurrent, type AbortOptions } from '@ipfs-cluster/base'
 import type { CID } from 'multiformats/cid'
 import { globalPinInfo, type Cluster } from '../../cluster/index.ts'
 import type { HealthProbe } from '../../observations/index.ts'
 import type { Authenticator } from '../common/index.ts'
+import { pinLines, unpinLines } from './bulk.ts'
 
 /** CIDs of one `GET /pins?cids=` asked for at once. */
 const STATUS_CONCURRENCY = 16
@@ -23,10 +24,13 @@ export function restHandlers(
     peerAdd: ({ peer }, options) => cluster.peerAdd(peer, options),
     peerRemove: ({ peer }, options) => cluster.peerRemove(peer, options),
     add: ({ params, parts }, options) => cluster.add(parts, params, options),
-    allocations: ({ typeBits }, options) => cluster.pins(typeBits, options),
+    allocations: ({ typeBits, listing }, { signal }) => ({
+      ndjson: cluster.pinLines(typeBits, { ...listing, signal }),
+    }),
     allocation: ({ cid }, options) => cluster.pinGet(cid, options),
-    statusAll({ cids, filter, local }, options) {
-      if (cids.length > 0) return statusOf(cluster, cids, local, options)
+    statusAll({ cids, filter, local, listing }, { signal }) {
+      if (cids.length > 0) return statusOf(cluster, cids, local, { signal })
+      const options = { listing, signal }
       return local ? cluster.statusAllLocal(filter, options) : cluster.statusAll(filter, options)
     },
     recover: async ({ cid, local }, options) =>
@@ -37,6 +41,8 @@ export function restHandlers(
       local ? cluster.statusLocal(cid, options) : cluster.status(cid, options),
     pin: ({ cid, options: pinOptions }, options) => cluster.pin(cid, pinOptions, options),
     pinPath: ({ path, options: pinOptions }, options) => cluster.pinPath(path, pinOptions, options),
+    pinMany: ({ lines, options: pinOptions }, options) => pinLines(cluster, lines, pinOptions, options),
+    unpinMany: ({ lines }, options) => unpinLines(cluster, lines, options),
     unpin: ({ cid }, options) => cluster.unpin(cid, options),
     unpinPath: ({ path }, options) => cluster.unpinPath(path, options),
     repoGC: ({ local }, options) => (local ? cluster.repoGCLocal(options) : cluster.repoGC(options)),
@@ -69,6 +75,6 @@ function statusOf(
   )
 }
 
-async function* globally(infos: AsyncIterable<PinInfo>): AsyncGenerator<GlobalPinInfo> {
-  for await (const info of infos) yield globalPinInfo([info])
+function globally(infos: AsyncIterable<PinInfo>): AsyncIterable<GlobalPinInfo> {
+  return mapBatches(batchesOf(infos), batch => batch.map(info => globalPinInfo([info])))
 }

@@ -2,6 +2,7 @@
 import {
   matchesStatus,
   newPin,
+  pinCodec,
   PIN_TYPE_BITS,
   pinInfoToGlobal,
   TRACKER_STATUS,
@@ -15,7 +16,7 @@ import {
   type PinInfo,
   type TrackerStatus,
 } from '@ipfs-cluster/api'
-import { silentLogger, systemClock } from '@ipfs-cluster/base'
+import { silentLogger, systemClock, utf8 } from '@ipfs-cluster/base'
 import { CID } from 'multiformats/cid'
 import { createAdder } from '../../adder/index.ts'
 import { ClusterError, type Cluster } from '../../cluster/index.ts'
@@ -145,6 +146,9 @@ export function mockCluster(): Partial<Cluster> {
       for await (const _block of blocks);
     },
   })
+  const pins = async function* (typeBits: number) {
+    for (const cid of [CID1, CID2, CID3]) if ((typeBits & PIN_TYPE_BITS.pin) !== 0) yield newPin(cid)
+  }
   const once = <T>(work: () => T) => new Promise<T>(done => done(work()))
   return {
     id: () => once(() => ID1),
@@ -159,8 +163,9 @@ export function mockCluster(): Partial<Cluster> {
     pinPath: (path, options) => once(() => pinOf(resolve(path), options)),
     unpin: cid => once(() => pinOf(cid, {})),
     unpinPath: path => once(() => pinOf(resolve(path), {})),
-    async *pins(typeBits) {
-      for (const cid of [CID1, CID2, CID3]) if ((typeBits & PIN_TYPE_BITS.pin) !== 0) yield newPin(cid)
+    pins,
+    async *pinLines(typeBits) {
+      for await (const pin of pins(typeBits)) yield utf8(`${pinCodec.stringify(pin)}\n`)
     },
     pinGet: cid => once(() => pinOf(cid, {})),
     statusAll: filter => filtered(ALL, filter),
@@ -173,6 +178,7 @@ export function mockCluster(): Partial<Cluster> {
     recoverAll: () => filtered(ALL, 0),
     async *recoverAllLocal() {},
     repoGC: () => once(() => gc([PEER1])),
+    repoStat: () => once(() => ({ repoSize: 1000n, storageMax: 10_000n })),
     repoGCLocal: () => once(() => gc([PEER1])),
     connectGraph: () => once(() => GRAPH),
     metrics: () => [METRIC],

@@ -6,10 +6,10 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { newPin, type AddedOutput, type Pin } from '@ipfs-cluster/api'
+import { ANY_PIN, newPin, pinCodec, type AddedOutput, type Pin } from '@ipfs-cluster/api'
 import { createClient } from '@ipfs-cluster/api/client'
 import { createNodeTransport } from '@ipfs-cluster/api/node'
-import { CodedError, silentLogger, systemClock } from '@ipfs-cluster/base'
+import { CodedError, silentLogger, systemClock, utf8 } from '@ipfs-cluster/base'
 import { CID } from 'multiformats/cid'
 import { ClusterError, type Cluster } from '../../cluster/index.ts'
 import { waitFor } from '@ipfs-cluster/testkit'
@@ -73,6 +73,14 @@ test('bad input is a 400 that says what, and changes nothing', async () => {
       ['GET', '/pins?filter=nonsense', /^invalid filter value$/],
       ['GET', '/pins?cids=x', /^error decoding Cid: /],
       ['GET', '/allocations?filter=nonsense', /^invalid filter value$/],
+      ['GET', '/allocations?match=prefix', /^parameter match needs a name$/],
+      ['GET', '/allocations?name=a&match=odd', /^parameter match must be one of exact, /],
+      ['GET', '/allocations?meta=[]', /^parameter meta must be a JSON object whose values are strings$/],
+      ['GET', '/allocations?peer=x', /^parameter peer cannot be read: /],
+      ['GET', '/allocations?after=x', /^parameter after cannot be read: parsing time "x"/],
+      ['GET', '/allocations?before=x', /^parameter before cannot be read: parsing time "x"/],
+      ['GET', '/allocations?limit=0', /^parameter limit must be a whole number of at least 1$/],
+      ['GET', '/allocations?cursor=x', /^parameter cursor cannot be read: invalid cid/],
       ['POST', '/peers', /^error decoding request body/],
       ['POST', '/add?layout=round', /layout parameter is invalid/],
       ['POST', '/add', /isn't multipart/],
@@ -109,22 +117,64 @@ test('coded failures have their status, all others are 500', async () => {
       Promise.reject(new ClusterError('pin is not part of the pinset', { code: 'PIN_NOT_FOUND', cid: 'x' })),
     status: () => Promise.reject(new Error('it <broke>')),
     pin: () => Promise.reject(new CodedError('200000 operations wait', { code: 'CRDT_QUEUE_FULL' })),
+    unpin: () => Promise.reject(new CodedError('no space left', { code: 'STORE_FULL' })),
   }
   await withApi(cluster, async url => {
     assert.equal((await fetch(`${url}/allocations/${A}`)).status, 404)
     const full = await fetch(`${url}/pins/${A}`, { method: 'POST' })
     assert.deepEqual([full.status, full.headers.get('retry-after')], [429, '1'])
+    assert.equal((await fetch(`${url}/pins/${A}`, { method: 'DELETE' })).status, 507)
     const broken = await fetch(`${url}/pins/${A}`)
     assert.equal(broken.status, 500)
     assert.equal(await broken.text(), '{"code":500,"message":"it \\u003cbroke\\u003e"}\n')
   })
 })
 
+const lineOf = (pin: Pin) => utf8(`${pinCodec.stringify(pin)}\n`)
+
+test('lines that are made already are sent as they are, with the parameters of the listing, no faster than they are read', async () => {
+  const chunk = Buffer.concat(Array.from({ length: 1000 }, (_, i) => lineOf(newPin(A, { name: `é ${i}` }))))
+  let made = 0
+  const asked: unknown[] = []
+  const cluster: Partial<Cluster> = {
+    async *pinLines(types, { filter, limit, cursor } = {}) {
+      asked.push({ types, filter, limit, cursor })
+      for (; made < 200; made++) yield chunk
+    },
+  }
+  await withApi(cluster, async url => {
+    const path = `/allocations?filter=pin&name=a&match=prefix&limit=5&cursor=${A},ab`
+    const answer = await new Promise<IncomingMessage>((resolve, reject) =>
+      request(url + path, resolve)
+        .once('error', reject)
+        .end(),
+    )
+    // Nobody reads: it stops when the buffers between are full.
+    let before = -1
+    await waitFor(() => {
+      const isStill = before === made
+      before = made
+      return Promise.resolve(made > 1 && isStill)
+    })
+    assert.ok(made < 200, `${made} chunks made`)
+    const bytes = Buffer.concat(await Array.fromAsync(answer as AsyncIterable<Buffer>))
+    assert.ok(bytes.equals(Buffer.concat(Array.from({ length: 200 }, () => chunk))))
+    assert.deepEqual(asked, [
+      {
+        types: 2,
+        filter: { ...ANY_PIN, name: 'a', match: 'prefix' },
+        limit: 5,
+        cursor: { cid: A, name: 'ab', created: null },
+      },
+    ])
+  })
+})
+
 test('streams: 204 when empty, 500 before the first item, a trailer after it', async () => {
   let failAfter = 0
   const cluster: Partial<Cluster> = {
-    async *pins() {
-      for (let i = 0; i < failAfter; i++) yield newPin(A, { name: String(i) })
+    async *pinLines() {
+      for (let i = 0; i < failAfter; i++) yield lineOf(newPin(A, { name: String(i) }))
       if (failAfter !== 3) throw new Error('broke off')
     },
     async *statusAll() {
@@ -149,10 +199,10 @@ test('streams: 204 when empty, 500 before the first item, a trailer after it', a
 test('a client that leaves ends the work', async () => {
   const ended = Promise.withResolvers<void>()
   const cluster: Partial<Cluster> = {
-    async *pins(_bits, { signal } = {}) {
+    async *pinLines(_bits, { signal } = {}) {
       try {
         while (true) {
-          yield newPin(A, { name: 'x'.repeat(1000) })
+          yield lineOf(newPin(A, { name: 'x'.repeat(1000) }))
           await systemClock.sleep(1, { signal })
         }
       } finally {

@@ -5,11 +5,13 @@ import {
   parseQuery,
   ROUTES,
   type AddedOutput,
+  type NdjsonChunks,
   type RouteHandlers,
   type RouteName,
   type RouteRequest,
 } from '@ipfs-cluster/api'
 import {
+  batchesOf,
   CodedError,
   errorMessage,
   type AbortOptions,
@@ -29,12 +31,12 @@ import {
   discardRest,
   sendJson,
   sendStream,
-  StreamWriter,
-  uploadParts,
+  serveAdd,
   type ApiCall,
   type ConnectionSource,
   type HttpHandler,
 } from '../common/index.ts'
+import { serveBulk, type BulkTimeouts } from './bulk.ts'
 import { httpStatusOf, RETRY_AFTER_S } from './errors.ts'
 import { restHandlers } from './handlers.ts'
 import type { HttpApi, HttpApiConfig } from './types.ts'
@@ -57,7 +59,7 @@ export interface RestApiComponents {
 }
 
 /** A call on its way through: the route, what it was asked with, and where the answer goes. */
-interface Exchange {
+interface Exchange extends BulkTimeouts {
   readonly name: RouteName
   readonly request: IncomingMessage
   readonly response: ServerResponse
@@ -74,7 +76,8 @@ export async function createRestApi(
   { cluster, clock, logger, connections, around, probe, meter = silentMeter }: RestApiComponents,
   config: HttpApiConfig,
 ): Promise<HttpApi> {
-  const { credentials = null, headers } = config
+  const { credentials = null, headers, readTimeoutMs, writeTimeoutMs } = config
+  const timeouts = { readTimeoutMs, writeTimeoutMs }
   const authenticator = credentials === null ? undefined : createAuthenticator({ clock, logger }, credentials)
   const handlers = restHandlers(cluster, authenticator, probe)
   const metrics = createHttpMetrics(meter, clock, 'restapi')
@@ -100,7 +103,7 @@ export async function createRestApi(
     metrics.route(response, ROUTES[match.name].path)
     const query = parseQuery(target.query)
     const bare = { params: match.params, query, nowNs: clock.nowNs(), ...(user !== undefined && { user }) }
-    await serveRoute({ name: match.name, request, response, signal, clock }, handlers, bare)
+    await serveRoute({ name: match.name, request, response, signal, clock, ...timeouts }, handlers, bare)
   }
   return await createApiServer(
     {
@@ -124,7 +127,19 @@ async function serveRoute(exchange: Exchange, handlers: RouteHandlers, bare: Rou
   const handler = handlers[name] as (input: unknown, options: AbortOptions) => unknown
   try {
     continueBody(request, response)
-    if (route.kind === 'add') return await serveAdd(exchange, handler, route.decode(bare))
+    if (route.kind === 'add') {
+      const input = route.decode(bare)
+      const format = (output: AddedOutput) => stringifier(route.output)(output).trimEnd()
+      const add = (parts: unknown) => handler({ ...input, parts }, { signal }) as AsyncIterable<AddedOutput>
+      const sendFailure = (error: unknown) => sendAddFailure(response, error)
+      const { streamChannels } = input.params
+      return await serveAdd(exchange, { add, format, sendFailure, streamChannels })
+    }
+    if (route.kind === 'bulk') {
+      const input = route.decode(bare)
+      const answer = (lines: unknown) => handler({ ...input, lines }, { signal }) as AsyncIterable<string>
+      return await serveBulk({ ...exchange, formatError: errorBody }, answer)
+    }
     const body = await readBody(request)
     const input = route.decode({ ...bare, body })
     const result = handler(input, { signal })
@@ -139,7 +154,9 @@ async function serveRoute(exchange: Exchange, handlers: RouteHandlers, bare: Rou
       case 'stream':
         await sendStream(
           response,
-          lines(result as AsyncIterable<unknown>, stringifier(route.output)),
+          isNdjson(result)
+            ? result.ndjson
+            : lines(result as AsyncIterable<unknown>, stringifier(route.output)),
           signal,
           error => ({
             status: httpStatusOf(error),
@@ -150,61 +167,31 @@ async function serveRoute(exchange: Exchange, handlers: RouteHandlers, bare: Rou
   } catch (error) {
     signal.throwIfAborted()
     if (response.headersSent) throw error
-    if (route.kind === 'add') await discardRest(request, clock)
+    if (route.kind === 'add' || route.kind === 'bulk') await discardRest(request, clock)
     sendError(response, httpStatusOf(error), errorMessage(error))
   }
 }
 
-async function serveAdd(
-  { request, response, signal, clock }: Exchange,
-  handler: (input: unknown, options: AbortOptions) => unknown,
-  input: { readonly params: { readonly streamChannels: boolean } },
-): Promise<void> {
-  const parts = uploadParts(request, signal)
-  const outputs = handler({ ...input, parts }, { signal }) as AsyncIterable<AddedOutput>
-  const toLine = stringifier(ROUTES.add.output)
-  response.setHeader('Cache-Control', 'no-cache')
-  response.setHeader('Connection', 'close')
-  if (!input.params.streamChannels) {
-    const all: string[] = []
-    try {
-      for await (const output of outputs) all.push(toLine(output).trimEnd())
-    } catch (error) {
-      signal.throwIfAborted()
-      await discardRest(request, clock)
-      // What turns out while the upload is read is a failure of the add, in Go.
-      const status = httpStatusOf(error)
-      sendError(response, status === 400 ? 500 : status, errorMessage(error))
-      return
-    }
-    await discardRest(request, clock)
-    sendJson(response, 200, all.length === 0 ? 'null\n' : `[${all.join(',')}]\n`)
-    return
-  }
-  response.writeHead(200, {
-    'X-Chunked-Output': '1',
-    Trailer: 'X-Stream-Error',
-    'Transfer-Encoding': 'chunked',
-  })
-  response.flushHeaders()
-  const writer = new StreamWriter(response, signal)
-  try {
-    for await (const output of outputs) await writer.write(toLine(output))
-  } catch (error) {
-    signal.throwIfAborted()
-    await discardRest(request, clock)
-    await writer.end(error)
-    return
-  }
-  await discardRest(request, clock)
-  await writer.endWithoutTrailer()
+/** What turns out while the upload is read is a failure of the add, in Go. */
+function sendAddFailure(response: ServerResponse, error: unknown): void {
+  const status = httpStatusOf(error)
+  sendError(response, status === 400 ? 500 : status, errorMessage(error))
 }
 
+function isNdjson(result: unknown): result is NdjsonChunks {
+  return typeof result === 'object' && result !== null && 'ndjson' in result
+}
+
+/** The lines of a batch come as one text. */
 async function* lines(
   items: AsyncIterable<unknown>,
   toLine: (item: unknown) => string,
 ): AsyncGenerator<string> {
-  for await (const item of items) yield toLine(item)
+  for await (const batch of batchesOf(items)) {
+    let text = ''
+    for (const item of batch) text += toLine(item)
+    yield text
+  }
 }
 
 function stringifier(codec: { stringify(value: never): string } | null): (value: unknown) => string {
@@ -212,6 +199,7 @@ function stringifier(codec: { stringify(value: never): string } | null): (value:
 }
 
 async function readBody(request: IncomingMessage): Promise<string> {
+  if (!hasBody(request)) return ''
   const chunks: Uint8Array[] = []
   let length = 0
   // Left early, the request must live on: its connection is needed for the answer, and for the request after it.
@@ -224,6 +212,11 @@ async function readBody(request: IncomingMessage): Promise<string> {
     chunks.push(chunk)
   }
   return Buffer.concat(chunks).toString('utf8')
+}
+
+/** Most requests have none, and reading nothing costs as much as routing. */
+function hasBody({ headers }: IncomingMessage): boolean {
+  return (headers['content-length'] ?? '0') !== '0' || headers['transfer-encoding'] !== undefined
 }
 
 function sendError(response: ServerResponse, status: number, message: string): void {
