@@ -21,10 +21,12 @@ import {
 } from '@ipfs-cluster/base'
 import { openLevelStore, type LevelStore } from '@ipfs-cluster/base/level-store'
 import { createIpfsNode } from '@ipfs-cluster/ipfs'
-import { createCluster, describePeer, type Cluster } from './cluster/index.ts'
+import { createCluster, createScratch, describePeer, type Cluster } from './cluster/index.ts'
 import type { PeerConfig } from './config/index.ts'
 import { createCrdtConsensus } from './consensus/index.ts'
+import type { HttpHandler } from './http/common/index.ts'
 import { createMetricsServer } from './http/metrics/index.ts'
+import { createHttpUpstream, createIpfsProxy, proxyRouteOf } from './http/proxy/index.ts'
 import { createRestApi, type HttpApi } from './http/rest/index.ts'
 import type { Identity } from './identity/index.ts'
 import { createInformers } from './informer/index.ts'
@@ -83,6 +85,8 @@ export interface ClusterPeer extends AsyncDisposable {
   readonly restUrls: readonly string[]
   /** Of the REST API over libp2p, with /p2p; none when that is off. */
   readonly restAddresses: readonly string[]
+  /** `http://127.0.0.1:9095` of the IPFS proxy; none when it is off. */
+  readonly proxyUrls: readonly string[]
   /** `http://127.0.0.1:8888/metrics`; none when the Prometheus endpoint is off. */
   readonly metricsUrls: readonly string[]
   /** Of the built-in IPFS node, when it has one. */
@@ -184,6 +188,10 @@ export async function createClusterPeer(
           tracker,
           ipfs,
           informers,
+          scratch: await createScratch(`${config.storePath}.scratch`),
+          store,
+          pinCount: () => Object.values(tracker.stats().counts).reduce((sum, count) => sum + count, 0),
+          meter,
           clock,
           tracer,
           logger: logger.child('cluster'),
@@ -213,11 +221,12 @@ export async function createClusterPeer(
         config.restapi,
       ),
     )
+  const proxy = await startProxy(config, { cluster, ipfs, clock, meter, logger, tracer }, stack)
   const metrics = await startMetrics(config, { store, meter, clock, logger, vars: overrides.vars }, stack)
 
   const scope = stack.use(createTaskScope(logger))
   scope.run('bootstrap', signal => cluster.bootstrap(config.join ?? [], { signal }))
-  return ownedPeer(stack.move(), { network, cluster, rest, restHost, metrics, gatewayUrl, logger })
+  return ownedPeer(stack.move(), { network, cluster, rest, restHost, proxy, metrics, gatewayUrl, logger })
 }
 
 /** Disposed last, so that it learns how the other parts end. */
@@ -237,6 +246,29 @@ function startTracing(
   if (config.tracing === undefined) return noopTracer
   const components = { ...parts, logger: logger.child('tracing'), selfId: config.identity.id }
   return stack.use(createTracing(components, config.tracing)).tracer
+}
+
+async function startProxy(
+  { ipfsproxy }: PeerConfig,
+  {
+    tracer,
+    logger,
+    ...parts
+  }: {
+    readonly cluster: Cluster
+    readonly ipfs: IpfsConnector
+    readonly clock: Clock
+    readonly meter: MeterRegistry
+    readonly logger: Logger
+    readonly tracer: Tracer
+  },
+  stack: AsyncDisposableStack,
+): Promise<{ readonly urls: readonly string[] } | undefined> {
+  if (ipfsproxy === undefined) return undefined
+  const own = { ...parts, logger: logger.child('ipfsproxy') }
+  const upstream = stack.use(createHttpUpstream(own, ipfsproxy))
+  const around = (handle: HttpHandler) => tracedRequests(handle, proxyRouteOf, tracer)
+  return stack.use(await createIpfsProxy({ ...own, upstream, around }, ipfsproxy))
 }
 
 interface MetricsParts {
@@ -291,6 +323,7 @@ function ownedPeer(
     cluster,
     rest,
     restHost,
+    proxy,
     metrics,
     gatewayUrl,
     logger,
@@ -299,6 +332,7 @@ function ownedPeer(
     readonly cluster: Cluster
     readonly rest: HttpApi | undefined
     readonly restHost: HttpHost | undefined
+    readonly proxy: { readonly urls: readonly string[] } | undefined
     readonly metrics: { readonly urls: readonly string[] } | undefined
     readonly gatewayUrl: string | undefined
     readonly logger: Logger
@@ -316,6 +350,7 @@ function ownedPeer(
     addresses: network.addresses(),
     restUrls: rest?.urls ?? [],
     restAddresses: restHost?.addresses ?? [],
+    proxyUrls: proxy?.urls ?? [],
     metricsUrls: (metrics?.urls ?? []).map(url => `${url}/metrics`),
     gatewayUrl,
     async [Symbol.asyncDispose]() {

@@ -23,12 +23,13 @@ export function createAdder(components: CreateAdderComponents): Adder {
         choose: first => chooseDestinations(components, pinOf(first, params), params, either),
       })
       try {
-        const root = yield* job(abortable(parts, either), sink)
+        const { root, size } = yield* job(abortable(parts, either), sink)
         await sink.finish()
         if (params.noPin) return
         const everywhere = params.pin.replicationFactorMin < 0
         const allocations = everywhere ? [] : sink.allocations()
-        await components.pin({ ...pinOf(root, params), allocations }, { signal: either })
+        const pin = { ...pinOf(root, params), allocations, ...(size === undefined ? {} : { size }) }
+        await components.pin(pin, { signal: either })
       } finally {
         stop.abort(new DOMException('the add is over', 'AbortError'))
       }
@@ -36,8 +37,14 @@ export function createAdder(components: CreateAdderComponents): Adder {
   }
 }
 
+/** What to pin, with the bytes of its DAG. */
+interface Added {
+  readonly root: CID
+  readonly size: bigint | undefined
+}
+
 /** Imports all parts, yielding outputs; returns the root to pin. */
-type Job = (parts: AsyncIterable<AddPart>, sink: BlockSink) => AsyncGenerator<AddedOutput, CID>
+type Job = (parts: AsyncIterable<AddPart>, sink: BlockSink) => AsyncGenerator<AddedOutput, Added>
 
 /** Checks the parameters before a byte is read. @throws AdderError `ADD_UNSUPPORTED`, `ADD_BAD_CAR` */
 function prepare(params: AddParams): Job {
@@ -62,8 +69,8 @@ async function* addUnixfs(
   parts: AsyncIterable<AddPart>,
   sink: BlockSink,
   options: ImportOptions,
-): AsyncGenerator<AddedOutput, CID> {
-  let root: CID | undefined
+): AsyncGenerator<AddedOutput, Added> {
+  let added: Added | undefined
   for await (const item of importUnixfs(parts, options)) {
     switch (item.kind) {
       case 'progress':
@@ -81,19 +88,19 @@ async function* addUnixfs(
         break
       }
       case 'root':
-        root = item.node.cid
+        added = { root: item.node.cid, size: BigInt(item.node.cumulativeSize) }
     }
   }
-  if (root === undefined) throw noContent()
-  return root
+  if (added === undefined) throw noContent()
+  return added
 }
 
-async function* addCar(parts: AsyncIterable<AddPart>, sink: BlockSink): AsyncGenerator<AddedOutput, CID> {
+async function* addCar(parts: AsyncIterable<AddPart>, sink: BlockSink): AsyncGenerator<AddedOutput, Added> {
   for await (const part of parts) {
-    const { root, bytes, size } = await importCar(part, sink.put)
+    const { root, bytes, size, dagSize } = await importCar(part, sink.put)
     yield { name: cleanNames(part.path)[0] ?? '', cid: root, bytes, size, allocations: sink.allocations() }
     // Only the first part counts.
-    return root
+    return { root, size: dagSize }
   }
   throw noContent()
 }

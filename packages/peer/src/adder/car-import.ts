@@ -15,6 +15,8 @@ export interface ImportedCar {
   readonly bytes: bigint
   /** Of the file that the root is, when the root is in the CAR and is a UnixFS file; else 0. */
   readonly size: bigint
+  /** Bytes of the DAG below the root, as the root states them; absent when it is not in the CAR, or does not say. */
+  readonly dagSize?: bigint
 }
 
 /**
@@ -30,14 +32,18 @@ export async function importCar(
   const { root, blocks } = await readCar(part.content)
   let bytes = 0n
   let size = 0n
+  let dagSize: bigint | undefined
   for await (const block of blocks) {
     bytes += BigInt(block.data.length)
     const { linked, fileSize } = inspect(block)
-    if (block.cid.equals(root)) size = fileSize
+    if (block.cid.equals(root)) {
+      size = fileSize
+      if (root.code === RAW || root.code === DAG_PB) dagSize = BigInt(block.data.length) + linked
+    }
     await put({ ...block, cumulativeSize: BigInt(block.data.length) + linked })
   }
   if (bytes === 0n) throw badCar('the CAR has no blocks')
-  return { root, bytes, size }
+  return { root, bytes, size, ...(dagSize === undefined ? {} : { dagSize }) }
 }
 
 /** Decodes a block, as far as its codec is known here: a malformed one must not be pinned. */

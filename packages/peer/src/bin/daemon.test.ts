@@ -47,8 +47,12 @@ function start(words: readonly string[], env: Readonly<Record<string, string>> =
   }
 }
 
-/** A folder of a peer on loopback whose Kubo is at a socket, where none is yet. */
-async function place() {
+/**
+ * A folder of a peer on loopback whose Kubo is at a socket, where none is yet.
+ *
+ * @param proxy the section `ipfsproxy`, but for the daemon's address.
+ */
+async function place(proxy?: Readonly<Record<string, unknown>>) {
   const folder = join(mkdtempSync(join(ROOT, 'p-')), 'config')
   const socketPath = join(folder, 'kubo.sock')
   const file = (name: string) => join(folder, name)
@@ -56,6 +60,7 @@ async function place() {
   const config = JSON.parse(readFileSync(file('service.json'), 'utf8'))
   Object.assign(config.cluster, { listen_multiaddress: '/ip4/127.0.0.1/tcp/0', mdns_interval: '0s' })
   config.api = { restapi: { http_listen_multiaddress: '/ip4/127.0.0.1/tcp/0' } }
+  if (proxy !== undefined) config.api.ipfsproxy = { ...proxy, node_multiaddress: `/unix${socketPath}` }
   config.ipfs_connector.ipfshttp.node_multiaddress = `/unix${socketPath}`
   writeFileSync(file('service.json'), JSON.stringify(config))
   const daemon = (...words: string[]) => start(['-c', folder, 'daemon', ...words])
@@ -141,4 +146,63 @@ test('the identity of an old configuration moves to its own file', async () => {
     peer.text(),
   )
   assert.deepEqual(JSON.parse(readFileSync(at.file('identity.json'), 'utf8')), identity)
+})
+
+test('the IPFS proxy stands before Kubo and logs its requests; a port that is in use is named', async () => {
+  const at = await place({ listen_multiaddress: '/ip4/127.0.0.1/tcp/0', log_file: 'proxy.log' })
+  await using _kubo = await createFakeKubo({ socketPath: at.socketPath })
+  const peer = at.daemon()
+  await peer.says(/\tIPFS Proxy\t.*\n/)
+  const url = /\tIPFS Proxy\t\{"url":"(http:\/\/127\.0\.0\.1:\d+)"\}/.exec(peer.text())?.[1] ?? ''
+  const ask = async (path: string) => await (await fetch(url + path, { method: 'POST' })).text()
+  assert.match(await ask('/api/v0/version'), /"Version":"0\.44\.0"/)
+  assert.equal(await ask('/api/v0/pin/ls'), '{"Keys":{}}')
+  const other = await place({ listen_multiaddress: `/ip4/127.0.0.1/tcp/${new URL(url).port}` })
+  const refused = other.daemon()
+  assert.equal(await refused.ended, 1)
+  assert.match(refused.text(), /error starting cluster: .*in use.*ipfsproxy\.listen_multiaddress/)
+  peer.signal('SIGTERM')
+  assert.equal(await peer.ended, 0)
+  assert.match(
+    readFileSync(at.file('proxy.log'), 'utf8'),
+    /"POST \/api\/v0\/version HTTP\/1.1" 200 \d+\n.*pin\/ls/,
+  )
+})
+
+test('lines of the proxy’s requests have the name that Go gives them', async () => {
+  const at = await place({ listen_multiaddress: '/ip4/127.0.0.1/tcp/0' })
+  await using _kubo = await createFakeKubo({ socketPath: at.socketPath })
+  const peer = at.daemon()
+  await peer.says(/\tIPFS Proxy\t.*\n/)
+  const url = /\tIPFS Proxy\t\{"url":"([^"]+)"/.exec(peer.text())?.[1] ?? ''
+  await (await fetch(`${url}/api/v0/repo/stat`, { method: 'POST' })).text()
+  await peer.says(
+    /INFO\tipfsproxylog\t127\.0\.0\.1 - - \[.*\] "POST \/api\/v0\/repo\/stat HTTP\/1\.1" 200 \d+/,
+  )
+  peer.signal('SIGTERM')
+  assert.equal(await peer.ended, 0)
+})
+
+test('a proxy that is configured before a built-in node is told of', async () => {
+  const folder = join(mkdtempSync(join(ROOT, 'p-')), 'config')
+  assert.equal(await start(['-c', folder, 'init', '--ipfs', 'embedded']).ended, 0)
+  const path = join(folder, 'service.json')
+  const config = JSON.parse(readFileSync(path, 'utf8'))
+  const nowhere = '/ip4/127.0.0.1/tcp/0'
+  Object.assign(config.cluster, { listen_multiaddress: nowhere, mdns_interval: '0s' })
+  config.api = { ipfsproxy: { listen_multiaddress: nowhere } }
+  Object.assign(config.ipfs_connector.embedded, {
+    swarm_listen_multiaddress: nowhere,
+    gateway_listen_multiaddress: '',
+  })
+  writeFileSync(path, JSON.stringify(config))
+  const peer = start(['-c', folder, 'daemon'])
+  await peer.says(/READY/)
+  assert.match(
+    peer.text(),
+    /WARN\tservice\tapi\.ipfsproxy: this version has no IPFS proxy before the built-in/,
+  )
+  assert.doesNotMatch(peer.text(), /\tIPFS Proxy\t/)
+  peer.signal('SIGTERM')
+  assert.equal(await peer.ended, 0)
 })

@@ -145,9 +145,12 @@ function withFlags(service: ServiceConfig, { stats, tracing }: DaemonOptions): S
 }
 
 /** What a Go peer would do with this configuration and these flags, and this version does not. */
-function notThereYet({ cluster, api }: ServiceConfig, options: DaemonOptions): string[] {
+function notThereYet({ cluster, api, ipfs_connector }: ServiceConfig, options: DaemonOptions): string[] {
   const wanted: [boolean, string][] = [
-    [api.ipfsproxy !== undefined, 'api.ipfsproxy: this version has no IPFS proxy'],
+    [
+      api.ipfsproxy !== undefined && ipfs_connector.embedded !== undefined,
+      'api.ipfsproxy: this version has no IPFS proxy before the built-in IPFS node, only before Kubo (ipfs_connector.ipfshttp)',
+    ],
     [api.pinsvcapi !== undefined, 'api.pinsvcapi: this version has no pinning service API'],
     [
       options.leave || cluster.leave_on_shutdown,
@@ -169,10 +172,11 @@ function sayWhatIsUnread(folder: string, service: ServiceConfig, logger: Logger)
 }
 
 function sayWhereItIs(peer: ClusterPeer, logger: Logger): void {
-  const { id, addresses, restUrls, restAddresses, metricsUrls, gatewayUrl } = peer
+  const { id, addresses, restUrls, restAddresses, proxyUrls, metricsUrls, gatewayUrl } = peer
   logger.info({ id, addresses }, 'IPFS Cluster listening on')
   for (const url of restUrls) logger.info({ url }, 'REST API')
   for (const address of restAddresses) logger.info({ address }, 'REST API over libp2p')
+  for (const url of proxyUrls) logger.info({ url }, 'IPFS Proxy')
   for (const url of metricsUrls) logger.info({ url }, 'Prometheus metrics')
   if (gatewayUrl !== undefined) logger.info({ url: gatewayUrl }, 'IPFS gateway')
 }

@@ -4,6 +4,7 @@ import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { statelessSection } from './sections.ts'
 import { systemClock } from '@ipfs-cluster/base'
 import {
   formatServiceConfig,
@@ -264,4 +265,23 @@ test('a folder is written privately, read back, and a source is followed once', 
   await writeFile(join(folder, 'service.json'), 'x')
   await assert.rejects(loadServiceConfig(folder, options), { code: 'CONFIG_INVALID' })
   await rm(folder, { recursive: true })
+})
+
+test('max_pin_size is a size in words or a number, and not written unless it is set', () => {
+  const { initial } = statelessSection
+  assert.equal('max_pin_size' in statelessSection.format(initial), false)
+  for (const [given, kept] of [
+    ['10GB', '10GB'],
+    [5_000_000, '5000000'],
+    ['', ''],
+  ]) {
+    assert.equal(statelessSection.parse({ max_pin_size: given }).max_pin_size, kept)
+  }
+  for (const wrong of ['plenty', -1, '-1', '1e3', true, '99PB']) {
+    assert.throws(
+      () => statelessSection.parse({ max_pin_size: wrong }),
+      /stateless\.max_pin_size/,
+      `${wrong}`,
+    )
+  }
 })

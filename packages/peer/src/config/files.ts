@@ -43,7 +43,7 @@ export async function loadServiceConfig(folder: string, options: LoadOptions): P
 export async function saveServiceConfig(folder: string, config: ServiceConfig): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const path = servicePath(folder)
-  await writeFile(`${path}.tmp`, formatServiceConfig(config), { mode: 0o600 })
+  await writeFile(`${path}.tmp`, formatServiceConfig(config), { mode: 0o600, flush: true })
   await rename(`${path}.tmp`, path)
 }
 

@@ -3,7 +3,7 @@
  * encoder writes it. Problems are thrown as plain `RangeError`s with a text that completes "<key>: …".
  */
 import { parseMultiaddr, parsePeerId } from '@ipfs-cluster/api'
-import { formatDurationMs, fromHex, parseDurationMs, toHex } from '@ipfs-cluster/base'
+import { formatDurationMs, fromHex, parseByteSize, parseDurationMs, toHex } from '@ipfs-cluster/base'
 
 export interface Kind<T> {
   /** Go's zero value. */
@@ -76,6 +76,17 @@ export const duration: Kind<number> = {
   env: value => parseDurationMs(value),
   format: value => formatDurationMs(value),
   emptyIsMissing: true,
+}
+
+/** A number of bytes, kept as written: `10GB`, or a plain number. Empty is none. */
+export const byteSize: Kind<string> = {
+  zero: '',
+  parse: json =>
+    checkByteSize(
+      typeof json === 'number' ? String(json) : expectType(json, 'string', 'a size such as "10GB"'),
+    ),
+  env: value => checkByteSize(value),
+  format: value => value,
 }
 
 /** A duration of the `crdt` section: Go takes `initial` for one that it cannot read, and says nothing. */
@@ -252,6 +263,12 @@ function checkAddress(value: string): string {
       cause,
     })
   }
+  return value
+}
+
+function checkByteSize(value: string): string {
+  if (value !== '' && parseByteSize(value) > Number.MAX_SAFE_INTEGER)
+    throw new RangeError(`${JSON.stringify(value)} is more than any disk has`)
   return value
 }
 

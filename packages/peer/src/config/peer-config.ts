@@ -1,4 +1,5 @@
 /** From `service.json` to what the rooms are composed from. */
+import { parseByteSize } from '@ipfs-cluster/base'
 import { isAbsolute, join } from 'node:path'
 import { ConfigError } from './errors.ts'
 import { httpApiConfig } from './http-api.ts'
@@ -52,6 +53,7 @@ export function toPeerConfig(config: ServiceConfig, folder: string, env: Environ
       pinOnlyOnTrustedPeers: cluster.pin_only_on_trusted_peers,
       pinOnlyOnUntrustedPeers: cluster.pin_only_on_untrusted_peers,
       disableRepinning: cluster.disable_repinning,
+      repinGracePeriodMs: cluster.repin_grace_period,
       followerMode: cluster.follower_mode,
       allocateBy: allocator.allocateBy,
       connectSwarmsDelayMs: connector?.connect_swarms_delay ?? 0,
@@ -102,11 +104,13 @@ export function toPeerConfig(config: ServiceConfig, folder: string, env: Environ
       concurrentPins: stateless.concurrent_pins,
       priorityPinMaxAgeMs: stateless.priority_pin_max_age,
       priorityPinMaxRetries: stateless.priority_pin_max_retries,
+      maxPinSize: Number(parseByteSize(stateless.max_pin_size || '0')),
     },
     monitor: { checkIntervalMs: pubsubmon.check_interval },
     informers: informers(config),
     restapi: config.api.restapi && httpApiConfig('restapi', config.api.restapi, folder),
     ...restHost(config),
+    ...ipfsProxy(config, inFolder),
     ...metricsEndpoint(config),
     ...tracing(config, env),
   }
@@ -115,6 +119,30 @@ export function toPeerConfig(config: ServiceConfig, folder: string, env: Environ
 function restHost({ api: { restapi: api } }: ServiceConfig): Pick<PeerConfig, 'restHost'> {
   const host = api && libp2pEndpoint('restapi', api)
   return host === undefined ? {} : { restHost: host }
+}
+
+/** Only before a daemon that speaks Kubo's RPC. */
+function ipfsProxy(
+  { api: { ipfsproxy }, ipfs_connector }: ServiceConfig,
+  inFolder: (path: string) => string,
+): Pick<PeerConfig, 'ipfsproxy'> {
+  if (ipfsproxy === undefined || ipfs_connector.embedded !== undefined) return {}
+  return {
+    ipfsproxy: {
+      listen: ipfsproxy.listen_multiaddress,
+      nodeMultiaddress: ipfsproxy.node_multiaddress,
+      nodeHttps: ipfsproxy.node_https,
+      readTimeoutMs: ipfsproxy.read_timeout,
+      readHeaderTimeoutMs: ipfsproxy.read_header_timeout,
+      writeTimeoutMs: ipfsproxy.write_timeout,
+      idleTimeoutMs: ipfsproxy.idle_timeout,
+      maxHeaderBytes: ipfsproxy.max_header_bytes,
+      extractHeadersExtra: ipfsproxy.extract_headers_extra,
+      extractHeadersPath: ipfsproxy.extract_headers_path,
+      extractHeadersTtlMs: ipfsproxy.extract_headers_ttl,
+      ...(ipfsproxy.log_file !== '' && { logFile: inFolder(ipfsproxy.log_file) }),
+    },
+  }
 }
 
 function tracing({ observations, cluster }: ServiceConfig, env: Environment): Pick<PeerConfig, 'tracing'> {

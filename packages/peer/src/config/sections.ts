@@ -4,6 +4,7 @@ import {
   addresses,
   addressList,
   bool,
+  byteSize,
   credentials,
   duration,
   float,
@@ -86,6 +87,11 @@ export const clusterSection = section(
     pin_only_on_trusted_peers: zeroField(bool, false),
     pin_only_on_untrusted_peers: zeroField(bool, false),
     disable_repinning: zeroField(bool, true),
+    // Not of Go, which moves the pins of a peer as soon as its ping expires.
+    repin_grace_period: field(duration, 2 * MINUTE, {
+      omit: value => value === 2 * MINUTE,
+      check: notNegative,
+    }),
     follower_mode: zeroField(bool, false, { omit: value => !value }),
     peerstore_file: zeroField(text, '', { omit: value => value === '' }),
     peer_addresses: zeroField(addressList, []),
@@ -279,6 +285,8 @@ export const statelessSection = section('stateless', {
   concurrent_pins: field(int, 10, { emptyIsDefault: true, check: positive }),
   priority_pin_max_age: field(duration, 24 * HOUR, { emptyIsDefault: true, check: positive }),
   priority_pin_max_retries: field(int, 5, { emptyIsDefault: true, check: positive }),
+  // Not of Go: content that is larger is not pinned here.
+  max_pin_size: field(byteSize, '', { omit: value => value === '' }),
 })
 
 export const pubsubmonSection = section('pubsubmon', {

@@ -9,6 +9,7 @@ import type { PinTrackerConfig } from '../pintracker/index.ts'
 import type { TracingConfig } from '../tracing/index.ts'
 import type { IpfsNodeConfig } from '@ipfs-cluster/ipfs'
 import type { MetricsServerConfig } from '../http/metrics/index.ts'
+import type { HttpUpstreamConfig, IpfsProxyConfig } from '../http/proxy/index.ts'
 import type { HttpApiConfig } from '../http/rest/index.ts'
 
 /** Which IPFS daemon serves this peer. */
@@ -35,6 +36,8 @@ export interface PeerConfig {
   readonly restapi: HttpApiConfig | undefined
   /** Its endpoint over libp2p; `undefined`: none. */
   readonly restHost?: HttpHostConfig
+  /** `undefined`: no IPFS proxy. */
+  readonly ipfsproxy?: IpfsProxyConfig & HttpUpstreamConfig
   /** `undefined`: no Prometheus endpoint. */
   readonly metrics?: MetricsServerConfig
   /** `undefined`: nothing is traced. */

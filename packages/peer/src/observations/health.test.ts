@@ -25,9 +25,12 @@ async function setup(changes: Partial<HealthProbeComponents> = {}) {
       state: {
         get: never,
         getMany: never,
+        nextExpiry: never,
+        onExpiry: () => ({ [Symbol.dispose]: () => undefined }),
         expired: async function* () {
           yield* []
         },
+        lines: async function* () {},
         list: async function* () {
           yield* []
         },

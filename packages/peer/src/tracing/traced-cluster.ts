@@ -28,6 +28,8 @@ export function tracedCluster(cluster: Cluster, tracer: Tracer): Cluster {
       (path, pin, options) => cluster.pinPath(path, pin, options),
       ([path]) => ({ path }),
     ),
+    pinMany: many('cluster/PinMany', (groups, options) => cluster.pinMany(groups, options)),
+    unpinMany: many('cluster/UnpinMany', (groups, options) => cluster.unpinMany(groups, options)),
     unpin: one('cluster/Unpin', (cid, options) => cluster.unpin(cid, options), ofCid),
     unpinPath: one(
       'cluster/UnpinPath',
@@ -35,6 +37,7 @@ export function tracedCluster(cluster: Cluster, tracer: Tracer): Cluster {
       ([path]) => ({ path }),
     ),
     pins: many('cluster/Pins', (types, options) => cluster.pins(types, options)),
+    pinLines: many('cluster/Pins', (types, options) => cluster.pinLines(types, options)),
     pinGet: one('cluster/PinGet', (cid, options) => cluster.pinGet(cid, options), ofCid),
     status: one('cluster/Status', (cid, options) => cluster.status(cid, options), ofCid),
     statusLocal: one('cluster/StatusLocal', (cid, options) => cluster.statusLocal(cid, options), ofCid),
@@ -76,6 +79,16 @@ export function tracedConsensus(consensus: Consensus, tracer: Tracer): Consensus
       'consensus/LogPin',
       (pin, options) => counted(consensus.logPin(pin, options)),
       ([pin]) => describe(pin.cid),
+    ),
+    logPins: one(
+      'consensus/LogPins',
+      (pins, options) => counted(consensus.logPins(pins, options)),
+      ([pins]) => ({ pins: pins.length, writes_under_way: underWay }),
+    ),
+    logUnpins: one(
+      'consensus/LogUnpins',
+      (cids, options) => counted(consensus.logUnpins(cids, options)),
+      ([cids]) => ({ pins: cids.length, writes_under_way: underWay }),
     ),
     logUnpin: one(
       'consensus/LogUnpin',
