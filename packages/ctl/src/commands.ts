@@ -3,6 +3,7 @@ import {
   CLUSTER_VERSION,
   parsePeerId,
   parseTrackerStatus,
+  statusOrder,
   TRACKER_STATUS,
   type GlobalPinInfo,
 } from '@ipfs-cluster/api'
@@ -17,6 +18,7 @@ import {
   type Command,
 } from '@ipfs-cluster/base/cli'
 import { addCommand } from './commands/add.ts'
+import { listingFlags, listingOf } from './commands/listing.ts'
 import { pinCommands } from './commands/pin.ts'
 import { localFlag, readCid } from './commands/shared.ts'
 import { LocalFailure, trying } from './failure.ts'
@@ -76,7 +78,8 @@ const status = command({
   usage: 'Show whether pins are kept',
   argsUsage: '[CID1] [CID2]...',
   description: `Asks the peers how far they are with what they shall keep, and for their errors: for the
-CIDs that are given, or for all. With --filter only peers in one of these states are shown:
+CIDs that are given, or for all. The other flags choose pins, and have no effect with CIDs.
+With --filter only peers in one of these states are shown:
 
 ${statusNames.map(name => `  - ${name}`).join('\n')}`,
   flags: {
@@ -85,6 +88,7 @@ ${statusNames.map(name => `  - ${name}`).join('\n')}`,
       choices: statusNames,
       list: true,
     }),
+    ...listingFlags,
   },
   async run(session: Session, { values, args }) {
     const { client, print, printAll } = session
@@ -100,7 +104,9 @@ ${statusNames.map(name => `  - ${name}`).join('\n')}`,
       throw new LocalFailure('parsing filter flag', 'invalid filter name')
     }
     const all: AsyncIterable<GlobalPinInfo> = client.statusAll(
-      cid === undefined ? { filter, local } : { cids, local },
+      cid === undefined
+        ? { filter, local, listing: listingOf(values, statusOrder(filter)) }
+        : { cids, local },
     )
     await printAll(statusShape, all)
   },

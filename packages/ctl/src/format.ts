@@ -5,7 +5,7 @@ import { bytesText, relativeTime } from './humanize.ts'
 
 /** What is needed to print a `T`. */
 export interface Shape<T> {
-  readonly json: JsonCodec<T>
+  readonly json: Pick<JsonCodec<T>, 'stringify'>
   /** @param nowNs Unix nanoseconds. */
   readonly text: (value: T, nowNs: bigint) => string
 }
@@ -71,9 +71,26 @@ function statusText(info: api.GlobalPinInfo): string {
     const error = entry.error === '' ? '' : `: ${entry.error}`
     out +=
       `    > ${pad(entry.peerName === '' ? peer : entry.peerName, 20)} : ${status}${error} | ${api.formatTime(entry.ts)}` +
-      ` | Attempts: ${entry.attemptCount} | Priority: ${entry.priorityPin}\n`
+      ` | Attempts: ${entry.attemptCount} | Priority: ${entry.priorityPin}${sizeText(entry.size)}${progressText(entry)}\n`
   }
   return out
+}
+
+/** Not of Go: a column more where the peer tells. */
+function sizeText(size: bigint | undefined): string {
+  return size === undefined ? '' : ` | Size: ${bytesText(size)}`
+}
+
+/** `45% of 10 GB, 12 MB/s`, or what has come so far where nobody knows the whole. */
+function progressText({ progress }: api.PinInfoShort): string {
+  if (progress === undefined) return ''
+  const { blocks, bytes, totalBytes = 0n, bytesPerSecond } = progress
+  const rate = bytesPerSecond > 0 ? `, ${bytesText(BigInt(Math.round(bytesPerSecond)))}/s` : ''
+  if (bytes === 0n) return ` | Progress: ${blocks} blocks`
+  // Some of its blocks may be in it more than once, or somebody was wrong about the whole.
+  const percent = totalBytes === 0n ? 0n : (bytes * 100n) / totalBytes
+  if (totalBytes === 0n || percent > 100n) return ` | Progress: ${bytesText(bytes)}, ${blocks} blocks${rate}`
+  return ` | Progress: ${percent}% of ${bytesText(totalBytes)}${rate}`
 }
 
 function pinText(pin: api.Pin): string {
@@ -86,8 +103,12 @@ function pinText(pin: api.Pin): string {
   const metadata = Object.keys(pin.metadata).length === 0 ? 'no' : 'yes'
   return (
     `${api.cidText(pin.cid)} | ${pin.name} | ${type} | Repl. Factor: ${replication} | ${depth} | Metadata: ${metadata}` +
-    ` | Exp: ${dateText(pin.expireAt, '∞')} | Added: ${dateText(pin.timestamp, 'unknown')}\n`
+    ` | Exp: ${dateText(pin.expireAt, '∞')} | Added: ${dateText(pin.timestamp, 'unknown')}${sizeText(pin.size)}${limitText(pin)}\n`
   )
+}
+
+function limitText({ maxPinSize = 0n }: api.Pin): string {
+  return maxPinSize === 0n ? '' : ` | Max. Size: ${bytesText(maxPinSize)}`
 }
 
 /** UTC, whole seconds. */

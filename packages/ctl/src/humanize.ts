@@ -1,19 +1,5 @@
 /** Sizes and times as Go's `go-humanize` words them. */
-
-const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB', 'EB']
-
-/** `5 B`, `1.2 kB`, `83 MB`: powers of 1000, one decimal below 10. */
-export function bytesText(size: bigint): string {
-  if (size < 10n) return `${size} B`
-  let unit = 0
-  let scale = 1n
-  while (unit < UNITS.length - 1 && size / scale >= 1000n) {
-    unit++
-    scale *= 1000n
-  }
-  const value = Math.floor((Number(size) / Number(scale)) * 10 + 0.5) / 10
-  return `${unit > 0 && value < 10 ? value.toFixed(1) : value.toFixed(0)} ${UNITS[unit]}`
-}
+export { formatByteSize as bytesText } from '@ipfs-cluster/base'
 
 const SECOND = 1
 const MINUTE = 60

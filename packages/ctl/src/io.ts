@@ -6,6 +6,7 @@ export interface Io {
   /** Resolves when there is room for more. */
   stdout(text: string): Promise<void>
   stderr(text: string): Promise<void>
+  readonly stdin: () => AsyncIterable<Uint8Array>
   readonly env: Readonly<Record<string, string | undefined>>
   readonly clock: Clock
   readonly files: Files

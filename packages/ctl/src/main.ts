@@ -34,6 +34,7 @@ await using libp2p = createLibp2pDialers()
 process.exitCode = await run(process.argv.slice(2), {
   stdout: writeTo(process.stdout),
   stderr: writeTo(process.stderr),
+  stdin: () => process.stdin,
   env: process.env,
   clock: systemClock,
   signal: cancelled.signal,

@@ -1,4 +1,4 @@
-/** The line on a terminal that tells how far an upload is. */
+/** The line on a terminal that tells how far something is, such as an upload. */
 import type { Clock } from '@ipfs-cluster/base'
 import { bytesText } from './humanize.ts'
 import type { Terminal } from './io.ts'
@@ -12,22 +12,24 @@ const LONGEST_LEFT_S = 100 * 3600
 const CLEAR_LINE = '\r\u001B[K'
 
 export interface ProgressState {
-  /** Bytes. */
+  /** Bytes, or what else is counted. */
   readonly sent: number
   /** `undefined`: not known (yet). */
   readonly total: number | undefined
-  /** Bytes a second; `undefined` before there is one. */
+  /** The same in a second; `undefined` before there is one. */
   readonly rate: number | undefined
   readonly columns: number
+  /** How a count is written. @default bytes */
+  readonly unit?: ((count: number) => string) | undefined
 }
 
 /** `12 MB of 83 MB  14%  [===>      ]  3.4 MB/s  21s left`, with less of it on a narrow terminal. */
-export function progressLine({ sent, total, rate, columns }: ProgressState): string {
+export function progressLine({ sent, total, rate, columns, unit = bytes }: ProgressState): string {
   const whole = total !== undefined && total > 0 ? Math.min(1, sent / total) : undefined
   const known = whole === undefined || total === undefined ? undefined : { whole, total }
-  const count = known === undefined ? bytes(sent) : `${bytes(sent)} of ${bytes(known.total)}`
+  const count = known === undefined ? unit(sent) : `${unit(sent)} of ${unit(known.total)}`
   const percent = known === undefined ? '' : `${Math.floor(known.whole * 100)}%`.padStart(4)
-  const speed = rate === undefined || known?.whole === 1 ? '' : `${bytes(rate)}/s`
+  const speed = rate === undefined || known?.whole === 1 ? '' : `${unit(rate)}/s`
   const left = known === undefined || rate === undefined ? '' : timeLeft((known.total - sent) / rate)
   const bar = known === undefined ? '' : barOf(known.whole)
   const kept = [count, percent, bar, speed, left]
@@ -71,7 +73,8 @@ export function rateOf(samples: readonly Sample[]): number | undefined {
 }
 
 export interface Progress extends AsyncDisposable {
-  add(bytes: number): void
+  /** So many more bytes, or what else is counted. */
+  add(count: number): void
   /** Takes the line away, so that something can be printed; it comes back by itself. */
   hide(): Promise<void>
 }
@@ -81,6 +84,7 @@ export function createProgress(
   terminal: Terminal,
   total: Promise<number | undefined>,
   clock: Clock,
+  unit?: (count: number) => string,
 ): Progress {
   const stopped = new AbortController()
   const { signal } = stopped
@@ -100,7 +104,13 @@ export function createProgress(
   const draw = async () => {
     const at = clock.monotonic()
     samples = [...samples.filter(sample => at - sample.at <= WINDOW_MS), { at, sent }]
-    const line = progressLine({ sent, total: known, rate: rateOf(samples), columns: terminal.columns() })
+    const line = progressLine({
+      sent,
+      total: known,
+      rate: rateOf(samples),
+      columns: terminal.columns(),
+      unit,
+    })
     shown = true
     await terminal.write(CLEAR_LINE + line)
   }
@@ -113,7 +123,7 @@ export function createProgress(
   }
   const looping = loop()
   return {
-    add: bytes => void (sent += bytes),
+    add: count => void (sent += count),
     hide,
     async [Symbol.asyncDispose]() {
       stopped.abort()

@@ -89,6 +89,24 @@ test('what reaches the peer', async () => {
     'GET /allocations',
     { filter: 'pin,shard-pin' },
   ])
+  assert.deepEqual(
+    await sent(
+      `pin ls --name ab --match prefix --metadata k=v --peer ${A} --after 2026-01-02T00:00:00Z --limit 3 --cursor ${V0},abc`,
+    ),
+    [
+      'GET /allocations',
+      {
+        filter: 'all',
+        name: 'ab',
+        match: 'prefix',
+        meta: '{"k":"v"}',
+        peer: A,
+        after: '2026-01-02T00:00:00Z',
+        limit: '3',
+        cursor: `${V0},abc`,
+      },
+    ],
+  )
   assert.deepEqual(await sent('ipfs gc --local'), ['POST /ipfs/gc', { local: 'true' }])
 })
 

@@ -1,7 +1,11 @@
 /** The answers of a make-believe peer. `fixtures/go-ctl.json` holds what Go's ctl 1.1.6 printed for them. */
 import {
+  bulkAnswerCodec,
+  cidText,
+  DEFAULT_PIN_OPTIONS,
   newPin,
   parseCid,
+  parsePinLine,
   type Alert,
   type GlobalPinInfo,
   type ID,
@@ -104,6 +108,14 @@ function metricOf(name: string, peer: string, weight: bigint): Metric {
 
 const alert: Alert = { ...metricOf('ping', A, 0n), expire: 1n, triggeredAt: null }
 
+/** Everything is done but for V0, and whatever has the name `fail`. */
+function answerTo(line: string | null, name: string): string {
+  const { cid, options } = parsePinLine(line ?? '', { ...DEFAULT_PIN_OPTIONS, name })
+  const failed = cid.equals(V0) || options.name === 'fail'
+  const error = failed ? { code: 500, message: 'not enough peers' } : null
+  return `${bulkAnswerCodec.stringify({ cid: cidText(cid), error })}\n`
+}
+
 /** Answers every route. */
 export const handlers: RouteHandlers = {
   id: () => idOf(A),
@@ -147,6 +159,12 @@ export const handlers: RouteHandlers = {
   pin: ({ cid, options }) => newPin(cid, options),
   pinPath: ({ path, options }) => newPin(V0, { ...options, name: options.name + path, timestamp: TIME }),
   unpin: () => everywhere,
+  async *pinMany({ lines, options }) {
+    for await (const group of lines) yield group.map(line => answerTo(line, options.name)).join('')
+  },
+  async *unpinMany({ lines }) {
+    for await (const group of lines) yield group.map(line => answerTo(line, '')).join('')
+  },
   unpinPath: () => allocated,
   repoGC: () => ({
     peerMap: {

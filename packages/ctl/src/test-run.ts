@@ -29,6 +29,7 @@ export async function ctl(
   const code = await run(words, {
     stdout: async text => void (stdout += text),
     stderr: async text => void (stderr += text),
+    async *stdin() {},
     env,
     clock: hurried,
     signal: new AbortController().signal,

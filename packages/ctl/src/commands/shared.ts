@@ -8,7 +8,7 @@ import {
   type Time,
   type TrackerStatus,
 } from '@ipfs-cluster/api'
-import { anySignal, formatDurationNs, parseDurationNs } from '@ipfs-cluster/base'
+import { anySignal, formatDurationNs, parseByteSize, parseDurationNs } from '@ipfs-cluster/base'
 import { boolean, duration, integer, type Parsed } from '@ipfs-cluster/base/cli'
 import type { CID } from 'multiformats/cid'
 import { LocalFailure, trying } from '../failure.ts'
@@ -51,6 +51,15 @@ export function metadataOf(pairs: readonly string[]): Readonly<Record<string, st
       return [pair.slice(0, equals), pair.slice(equals + 1)]
     }),
   )
+}
+
+/** Sizes that were given, in bytes. */
+export function sizesOf(values: { readonly size: string; readonly maxPinSize: string }) {
+  const bytes = (flag: string, size: string) => trying(`parsing ${flag}`, () => parseByteSize(size))
+  return {
+    ...(values.size === '' ? {} : { size: bytes('size', values.size) }),
+    ...(values.maxPinSize === '' ? {} : { maxPinSize: bytes('max-pin-size', values.maxPinSize) }),
+  }
 }
 
 /** Every one of a comma list. */
