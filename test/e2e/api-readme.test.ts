@@ -18,6 +18,7 @@ const PEER_URL = 'http://127.0.0.1:9094'
 const PRINTS: readonly RegExp[] = [
   /^greeting bafkreifzjut3te2nhyekklss27nh3k72ysco7y32koao5eei66wof36n5e\n$/,
   /^added photos\/a\.txt baf\w+ \d+\nadded photos baf\w+ \d+\nadded 4 entries\n$/,
+  /^pinned Qm\w+\npinned baf\w+\n$/,
   /^added chosen\.txt Qm\w+\n$/,
   /^404 pin is not part of the pinset\n$/,
   /^TimeoutError\n$/,

@@ -120,12 +120,25 @@ const REQUESTS: readonly (readonly [string, number, Request?])[] = [
   ['unpin', 200, { path: { hash: ONE } }],
   ['unpin', 400, { path: { hash: 'x' } }],
   ['unpin', 404, { path: { hash: ONE } }],
+  ['pinMany', 200, { body: { cid: ONE } }],
+  ['pinMany', 200, { query: OPTIONS, body: { cid: ONE, name: 'own' } }],
+  ['pinMany', 400, { query: { 'expire-at': 'tomorrow' }, body: { cid: ONE } }],
+  ['unpinMany', 200, { body: { cid: ONE } }],
+  ['unpinMany', 200, { body: { cid: NOWHERE } }],
   ['unpinPath', 400, { path: { keyType: 'ipns', path: '' } }],
   ['unpinPath', 404, { path: { keyType: 'ipfs', path: ONE } }],
 ]
 
 /** Documented answers that one peer alone cannot be brought to give, or that others test. */
-const NOT_ASKED = new Set(['peerAdd 200', 'peerRemove 204', 'recoverAll 200', 'ready 503', 'peers 204'])
+const NOT_ASKED = new Set([
+  'peerAdd 200',
+  'peerRemove 204',
+  'recoverAll 200',
+  'ready 503',
+  'peers 204',
+  'pinMany 204',
+  'unpinMany 204',
+])
 
 const met = new Set<string>()
 

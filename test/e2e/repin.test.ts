@@ -43,6 +43,7 @@ function hurried(config: ServiceConfig): ServiceConfig {
       state_sync_interval: 1_000,
       peer_watch_interval: 500,
       disable_repinning: false,
+      repin_grace_period: 500,
     },
     // How a peer that was away hears of what it missed.
     consensus: { ...config.consensus, crdt: { ...crdt, rebroadcast_interval: 1_000 } },
@@ -55,6 +56,7 @@ function hurried(config: ServiceConfig): ServiceConfig {
         max_pin_queue_size: 1_000_000,
         priority_pin_max_age: 86_400_000,
         priority_pin_max_retries: 5,
+        max_pin_size: '',
         ...config.pin_tracker.stateless,
         concurrent_pins: CONCURRENT_PINS,
       },

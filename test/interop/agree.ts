@@ -36,12 +36,14 @@ function withoutProgress(info: Json): Json {
   return { cid: info.cid, name: info.name, peer_map: Object.fromEntries(peers) }
 }
 
-/** A peer that does not keep a pin answers with the time of its last ping or of the question. */
+/** A peer that does not keep a pin answers with the time of its last ping or of the question. Go does not tell of sizes. */
 function withoutRemoteTimes(info: Json): Json {
-  const peers = Object.entries<Json>(info.peer_map).map(([id, short]) => [
-    id,
-    short.status === 'remote' ? { ...short, timestamp: '' } : short,
-  ])
+  const peers = Object.entries<Json>(info.peer_map).map(
+    ([id, { size: _size, progress: _progress, ...short }]) => [
+      id,
+      short.status === 'remote' ? { ...short, timestamp: '' } : short,
+    ],
+  )
   return { ...info, created: Date.parse(info.created), peer_map: Object.fromEntries(peers) }
 }
 

@@ -34,14 +34,19 @@ function sortedLines(text: string): string {
 }
 
 function general(text: string): string {
-  return text
-    .replace(/\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?/g, '<time>')
-    .replace(/Expires in: .*/g, 'Expires in: <time>')
-    .replace(/"(expire|received_at|weight)": -?\d+/g, '"$1": <number>')
-    .replace(/freespace: \S+ [kMGT]?B/g, 'freespace: <size>')
-    .replace(/("value": )"\d+"/g, '$1"<number>"')
-    .replace(/(\/(tcp|udp)\/|127\.0\.0\.1:|\[::1\]:)\d+/g, '$1<port>')
-    .replace(/1\.1\.6\+(git|ts)[0-9a-f.]*/g, '1.1.6')
+  return (
+    text
+      // What Go does not tell: a column at the end of a line, a field at the end of an object.
+      .replace(/ \| (Size|Progress): .*$/gm, '')
+      .replace(/("timestamp": "[^"]*"|"priority_pin": (?:true|false)),\s*"size": \d+/g, '$1')
+      .replace(/\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?/g, '<time>')
+      .replace(/Expires in: .*/g, 'Expires in: <time>')
+      .replace(/"(expire|received_at|weight)": -?\d+/g, '"$1": <number>')
+      .replace(/freespace: \S+ [kMGT]?B/g, 'freespace: <size>')
+      .replace(/("value": )"\d+"/g, '$1"<number>"')
+      .replace(/(\/(tcp|udp)\/|127\.0\.0\.1:|\[::1\]:)\d+/g, '$1<port>')
+      .replace(/1\.1\.6\+(git|ts)[0-9a-f.]*/g, '1.1.6')
+  )
 }
 
 /** Lines of Go's logger, and of ours: their words are free. */
@@ -51,6 +56,9 @@ function withoutLog(stderr: string): string {
     .filter(line => !/^\d{4}-\d\d-\d\dT\S+\t[A-Z]+\t/.test(line))
     .join('\n')
 }
+
+/** Flags that Go does not have. */
+const OUR_FLAGS = /^--(size|max-pin-size) value$/
 
 /** The words of help are our own: its titles, usage and left columns are not. */
 function helpShape(stdout: string): string {
@@ -66,7 +74,7 @@ function helpShape(stdout: string): string {
     else if (title === 'USAGE:') shape.push(line)
     else if (title === 'NAME:') shape.push(line.replace(/ - .*/, ' - '))
     else if (title === 'COMMANDS:' && command !== undefined) shape.push(command)
-    else if (title.endsWith('OPTIONS:') && flag !== undefined) {
+    else if (title.endsWith('OPTIONS:') && flag !== undefined && !OUR_FLAGS.test(flag)) {
       const initial = /\(default: [^)]*\)/.exec(line)?.[0] ?? ''
       shape.push(`${flag} ${initial}`)
     }
@@ -91,6 +99,12 @@ const KEPT: readonly Kept[] = [
     fields: ['stdout'],
     part: 'ctl',
     why: 'help of the program also names our own command, completion',
+  },
+  {
+    line: /pin (add|rm) .*(-h|--help|--wait-limit=|--wait=maybe|---x|--=x)|(help pin|pin help) (add|rm)/,
+    fields: ['stdout'],
+    part: 'ctl',
+    why: 'help of the command also names flags of our own, such as --from-file',
   },
   {
     line: /help pin$|pin help$/,

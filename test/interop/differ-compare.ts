@@ -21,7 +21,7 @@ const NEAR_MS = 400 * 24 * HOUR_MS
 export function normalise(text: string, names: Names): string {
   let out = text
   for (const [from, to] of names) out = out.replaceAll(from, to)
-  return out
+  return withoutSizes(out)
     .replaceAll(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)/g, nearTime)
     .replaceAll(/\/(tcp|udp)\/\d+/g, '/$1/<port>')
     .replaceAll(/127\.0\.0\.1:\d+/g, '127.0.0.1:<port>')
@@ -31,6 +31,13 @@ export function normalise(text: string, names: Names): string {
     .replaceAll(/("name":"freespace",.*?"weight":)-?\d+/g, '$1<bytes>')
     .replaceAll(/\\"peer_name\\":\\"peer\d\\"/g, String.raw`\"peer_name\":\"<name>\"`)
     .replaceAll(/"(total_in|total_out|rate_in|rate_out)":[-\d.e+]+/g, '"$1":<n>')
+}
+
+/** What Go does not tell: fields at the end of pins and of statuses. */
+function withoutSizes(text: string): string {
+  return text
+    .replaceAll(/("timestamp":"[^"]*"|"priority_pin":(?:true|false)),"size":\d+/g, '$1')
+    .replaceAll(/,"progress":\{[^}]*\}/g, '')
 }
 
 function nearTime(text: string, fraction: string | undefined): string {

@@ -101,8 +101,8 @@ export async function seesAll(
   }
 }
 
-/** A pin in a form in which equal pins are equal texts. */
-export function canonicalPin(pin: Json): string {
+/** A pin in a form in which equal pins are equal texts; without what Go does not tell. */
+export function canonicalPin({ size: _size, max_pin_size: _max, ...pin }: Json): string {
   return JSON.stringify({
     ...pin,
     timestamp: Date.parse(pin.timestamp),

@@ -118,6 +118,9 @@ async function configOf(folder: string, peername: string, kubo: FakeKubo): Promi
     cluster: { ...config.cluster, monitorPingIntervalMs: 500 },
     consensus: { ...config.consensus, trustedPeers: 'all' },
     restapi: { ...config.restapi, listen: [ANY_PORT] },
+    ...(config.ipfsproxy && {
+      ipfsproxy: { ...config.ipfsproxy, listen: [ANY_PORT], nodeMultiaddress: kubo.api },
+    }),
     metrics: { listen: [ANY_PORT] },
     tracing: {
       tracesUrl: 'http://127.0.0.1:9/v1/traces',

@@ -171,7 +171,7 @@ const identity: Target = {
   },
 }
 
-const ROW: Row = { status: 'pin_error', queue: 'retry', generation: 7, attempts: 3, due: 2 ** 40, changed: 2 ** 41, submitted: 5, direct: true, error: 'no' } // prettier-ignore
+const ROW: Row = { status: 'pin_error', queue: 'retry', generation: 7, attempts: 3, due: 2 ** 40, changed: 2 ** 41, submitted: 5, direct: true, size: 70_000, kept: true, error: 'no' } // prettier-ignore
 
 const trackerRow: Target = {
   name: 'tracker row',
