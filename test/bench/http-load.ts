@@ -141,14 +141,16 @@ export async function readListing(url: string, path: string): Promise<Listing> {
   let firstByteMs = 0
   let bytes = 0
   let items = 0
+  let last: number | undefined
   let tail = ''
   for await (const chunk of socket as AsyncIterable<Buffer>) {
     if (bytes === 0) firstByteMs = performance.now() - began
     bytes += chunk.length
     // Each item is an object with one of these, and no string in it holds one.
     for (let at = chunk.indexOf('\n'); at >= 0; at = chunk.indexOf('\n', at + 1)) {
-      if (chunk[at - 1] === 0x7d) items++
+      if ((at === 0 ? last : chunk[at - 1]) === 0x7d) items++
     }
+    last = chunk.at(-1)
     tail = (tail + chunk.toString('latin1', Math.max(0, chunk.length - 500))).slice(-500)
   }
   const error = /X-Stream-Error: (\S.*)/.exec(tail)?.[1]

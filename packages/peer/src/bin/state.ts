@@ -82,6 +82,8 @@ async function fill(
   await using offline = await openState(fresh, context)
   // What waits for input that does not come is ended by the signal.
   const onAbort = () => input.destroy(signal.reason as Error)
+  // Until somebody reads: an error without a listener would end the program.
+  input.on('error', () => undefined)
   signal.addEventListener('abort', onAbort, { once: true })
   try {
     signal.throwIfAborted()
