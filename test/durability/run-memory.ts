@@ -63,6 +63,7 @@ async function measure(kind: Kind): Promise<Map<string, string>> {
   }
   await step('empty, idle', () => delay(3_000))
   await step('ingest', () => ingest(peer))
+  await step('until the tracker has taken all', () => taken(peer))
   await step('all queued, idle', () => delay(IDLE_MS))
   await step('GET /allocations', () => listed(peer, '/allocations'))
   await step('GET /pins?local=true', () => listed(peer, '/pins?local=true'))
@@ -121,6 +122,14 @@ async function ingest(peer: InteropPeer): Promise<void> {
 
 function* texts(): Generator<string> {
   for (const cid of benchCids('memory', pins)) yield cid.toString()
+}
+
+async function taken(peer: InteropPeer): Promise<void> {
+  await waitFor(async () => (await readListing(peer.rest, '/pins?local=true')).items === pins, {
+    timeoutMs: 1_200_000,
+    intervalMs: 5_000,
+    what: 'every pin in the table',
+  })
 }
 
 async function listed(peer: InteropPeer, path: string): Promise<void> {

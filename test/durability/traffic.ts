@@ -86,23 +86,33 @@ export function createTraffic(series: string, mode: Mode, expected: Expected): T
   }
 
   const inBulk = async (url: string, signal: AbortSignal) => {
-    const lines =
-      (method: 'POST' | 'DELETE', onSuccess: (cid: string) => void) => (cid: string, answer: string) => {
+    const stream = async (
+      method: 'POST' | 'DELETE',
+      cids: Iterable<string>,
+      onSuccess: (cid: string) => void,
+    ) => {
+      const answered = (cid: string, answer: string) => {
         const { error } = JSON.parse(answer) as { error?: unknown }
         if (error === undefined) onSuccess(cid)
         else refuse(`${method} ${JSON.stringify(error)}`)
       }
+      while (!signal.aborted) {
+        try {
+          return await bulk(url, cids, { method, signal, answered })
+        } catch (error) {
+          // A peer that had no time to read the head of a request blames the client; it comes again.
+          if (!errorMessage(error).startsWith('HTTP/1.1 408')) throw error
+          refuse(`${method} 408`)
+        }
+      }
+    }
     const removing = async () => {
       while (!signal.aborted) {
-        await bulk(url, unpins(), {
-          method: 'DELETE',
-          signal,
-          answered: lines('DELETE', cid => expected.answered(cid, 'absent')),
-        })
+        await stream('DELETE', unpins(), cid => expected.answered(cid, 'absent'))
         await new Promise(resolve => void setTimeout(resolve, 20))
       }
     }
-    await both(bulk(url, pins(), { method: 'POST', signal, answered: lines('POST', pinned) }), removing())
+    await both(stream('POST', pins(), pinned), removing())
   }
 
   return { run: (url, signal) => (mode === 'bulk' ? inBulk(url, signal) : singly(url, signal)), refused }

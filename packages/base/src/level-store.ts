@@ -29,6 +29,13 @@ export interface LevelStore extends Store, AsyncDisposable {
   property(name: string): string
 }
 
+/**
+ * Sorted files open at a time, 2 MiB each, and ten more. They are mapped, and what was read of them counts as the process's memory until it is closed: with
+ * LevelDB's own 1,000 a listing of 10 million pins leaves 2 GB there. Point reads of a store with more files pay for it by opening some: 27 µs
+ * instead of 17 with twice as many files.
+ */
+const MAX_OPEN_FILES = 138
+
 type Snapshot = ReturnType<Level['snapshot']>
 
 /** Rows fetched by one step of a scan: a compromise between round trips and memory. */
@@ -52,6 +59,7 @@ export async function openLevelStore(path: string, options: LevelStoreOptions = 
     valueEncoding: 'view',
     cacheSize: options.cacheBytes ?? 32 * 1024 * 1024,
     writeBufferSize: options.writeBufferBytes ?? 16 * 1024 * 1024,
+    maxOpenFiles: MAX_OPEN_FILES,
   })
   const guard = <T>(promise: Promise<T>) =>
     promise.catch((error: unknown) => Promise.reject(toStoreError(error, path)))

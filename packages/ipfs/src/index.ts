@@ -8,6 +8,5 @@
  */
 export { defaultIpfsNodeConfig } from './config.ts'
 export { IpfsNodeError, type IpfsNodeFailure } from './errors.ts'
-export { statedSize } from './links.ts'
 export { createIpfsNode, type IpfsNodeComponents } from './node.ts'
 export * from './types.ts'

@@ -20,7 +20,6 @@ import {
   type Tracer,
 } from '@ipfs-cluster/base'
 import { openLevelStore, type LevelStore } from '@ipfs-cluster/base/level-store'
-import { createIpfsNode } from '@ipfs-cluster/ipfs'
 import { createCluster, createScratch, describePeer, type Cluster } from './cluster/index.ts'
 import type { PeerConfig } from './config/index.ts'
 import { createCrdtConsensus } from './consensus/index.ts'
@@ -310,6 +309,8 @@ async function startIpfs(
     const kubo = createKuboConnector(components, choice.config)
     return { daemon: stack.use(kubo), gatewayUrl: undefined }
   }
+  // Beside Kubo none of it is needed.
+  const { createIpfsNode } = await import('@ipfs-cluster/ipfs')
   const node = stack.use(await createIpfsNode({ clock, random, logger: logger.child('ipfs') }, choice.config))
   const components = { node, clock, meter, logger: logger.child('ipfshttp') }
   const embedded = createEmbeddedConnector(components, choice.config)

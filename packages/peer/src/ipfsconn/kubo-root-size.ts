@@ -1,7 +1,7 @@
 /** How large a pin under way is: Kubo does not tell, but the links of its root block do, and that is there when fetching has begun. */
 import type { Pin } from '@ipfs-cluster/api'
 import { anySignal, errorMessage, type Logger } from '@ipfs-cluster/base'
-import { statedSize } from '@ipfs-cluster/ipfs'
+import { statedSize } from '@ipfs-cluster/ipfs/links'
 import { code as DAG_PB } from '@ipld/dag-pb'
 import type { KuboClient } from './kubo-client.ts'
 

@@ -4,7 +4,7 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { Clock, Logger } from '@ipfs-cluster/base'
-import { jwtVerify, SignJWT, type JWTPayload, type JWTVerifyGetKey } from 'jose'
+import type { JWTPayload, JWTVerifyGetKey } from 'jose'
 
 /** User names to passwords. */
 export type Credentials = Readonly<Record<string, string>>
@@ -85,6 +85,7 @@ export function createAuthenticator(
     async token(user) {
       const account = byName.get(user)
       if (account === undefined) throw new RangeError('there is no such user')
+      const { SignJWT } = await loadJose()
       return await new SignJWT({ iss: user })
         .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
         .sign(account.key)
@@ -150,6 +151,7 @@ async function verifyToken(
   }
   const now = new Date(clock.now())
   const options = { algorithms: HMAC_ALGORITHMS, currentDate: now, requiredClaims: ['iss'] }
+  const { jwtVerify } = await loadJose()
   const { payload } = await jwtVerify(token, keyOf, options)
   if (account === undefined) throw new RangeError('unknown issuer')
   checkIssuedAt(payload, now)
@@ -170,3 +172,6 @@ function checkIssuedAt({ iat }: JWTPayload, now: Date): void {
     throw new RangeError('issued in the future')
   }
 }
+
+/** Most peers never see a token. */
+const loadJose = async () => await import('jose')
