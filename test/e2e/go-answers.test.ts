@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { Agent, request } from 'node:http'
 import { after, before, test } from 'node:test'
+import { waitFor } from '@ipfs-cluster/testkit'
 import { startInProcessPeer, type InProcessPeer } from './in-process-peer.ts'
 
 interface GoAnswer {
@@ -104,7 +105,11 @@ for (const { method, path, body, status, message } of answers) {
     // The next request finds what this one found.
     const pinned = method === 'POST' && path.startsWith('/pins/') && answer.status === 200
     const cid = pinned ? (JSON.parse(answer.text) as { cid: string }).cid : ''
-    if (pinned) await ask('DELETE', `/pins/${cid}`)
+    if (!pinned) return
+    await ask('DELETE', `/pins/${cid}`)
+    await waitFor(async () => (await ask('GET', '/pins?local=true')).status === 204, {
+      what: 'nothing pinned',
+    })
   })
 }
 

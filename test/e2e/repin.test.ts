@@ -200,7 +200,7 @@ test('pins of content that nobody has end in pin_error, are queued again by reco
     const { peerMap } = await second.client.status({ cid })
     const short = peerMap[first.id]
     assert.equal(short?.status, TRACKER_STATUS.pin_error)
-    assert.match(short.error, /no progress within 1\.5 s|not found/)
+    assert.match(short.error, /no progress for 1\.5 s|not found/)
     assert.ok(short.attemptCount >= 1)
   }
 
