@@ -170,11 +170,18 @@ async function settled(
       if (differences.length === 0) throw error
     },
   )
+  if (differences.length > 0) differences = [...differences, ...(await Promise.all(bed.peers.map(linksOf)))]
   const surplus = /has [1-9]\d* too many \((\w+)\)/.exec(differences[0] ?? '')?.[1]
   return {
     pins,
     differences: surplus === undefined ? differences : [...differences, await story(bed, sides, surplus)],
   }
+}
+
+/** Whom a peer is connected to. */
+async function linksOf(peer: InteropPeer): Promise<string> {
+  const { cluster_links: links } = (await peer.json('/health/graph')) as Json
+  return `${peer.name} (${peer.id}) is connected to ${links[peer.id]?.join(' ') ?? 'nobody'}`
 }
 
 /** What is known of a CID that should not be there. */

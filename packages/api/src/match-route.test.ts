@@ -141,6 +141,9 @@ test('what decoding refuses', () => {
   })
   assert.deepEqual(ROUTES.statusAll.decode(request({}, `cids=${cid}&filter=x`)).cids, [cid])
   assert.deepEqual(ROUTES.allocations.decode(request({}, '')), { typeBits: 30, listing: ALL_PINS })
-  assert.deepEqual(ROUTES.allocations.decode(request({}, 'filter=invalid,pin')), { typeBits: 3, listing: ALL_PINS })
+  assert.deepEqual(ROUTES.allocations.decode(request({}, 'filter=invalid,pin')), {
+    typeBits: 3,
+    listing: ALL_PINS,
+  })
   assert.deepEqual(ROUTES.token.decode({ ...request({}), user: 'u' }), { user: 'u' })
 })
