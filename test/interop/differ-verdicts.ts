@@ -74,7 +74,7 @@ const HTTP: readonly Verdict[] = [
   {
     reason: 'ours alone: many pins, one a line of the body; without lines there is nothing to do (204)',
     request: /(POST|DELETE) \/pins$/,
-    go: /404|not found|^-$/,
+    go: /404|not found|^-$|^<length>$/,
   },
   {
     reason:
