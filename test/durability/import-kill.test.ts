@@ -10,7 +10,7 @@ import { benchCid } from '../bench/bed.ts'
 import { binaries, LOOPBACK, preparePeer } from '../interop/peers.ts'
 import { stablePorts } from '../interop/ports.ts'
 
-const KILLS = 5
+const KILLS = 3
 
 const lines = (series: string, count: number) =>
   Array.from(

@@ -18,6 +18,7 @@ import { repairMarkedState } from '../consensus/index.ts'
 import { IDENTITY_FILE, loadIdentity, parseIdentity, saveIdentity, type Identity } from '../identity/index.ts'
 import { createClusterPeer, type ClusterPeer } from '../peer.ts'
 import { settleStore } from '../state/index.ts'
+import { returnIdleMemory } from './idle-memory.ts'
 import { CommandError, step, type CommandIo } from './io.ts'
 import { checkDatastore, goStoresIn } from './offline-folder.ts'
 import { parsePeerAddress, trustedWith, type PeerAddress } from './peer-address.ts'
@@ -55,6 +56,7 @@ export async function daemon(options: DaemonOptions, io: CommandIo, logger: Logg
   for (const what of notThereYet(service, options)) logger.warn(`${what}; it is ignored`)
   const meter = createMeter()
   using _process = reportProcess(meter)
+  await using _memory = returnIdleMemory(systemClock, logger)
 
   await using peer = await step('starting cluster', () =>
     createClusterPeer(

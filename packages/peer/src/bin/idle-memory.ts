@@ -1,0 +1,58 @@
+import { performance, type EventLoopUtilization } from 'node:perf_hooks'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
+import { createTaskScope, type Clock, type Logger } from '@ipfs-cluster/base'
+
+/** Milliseconds between two looks. */
+export const LOOK_MS = 10_000
+/** Share of the time in which the event loop worked, since the last look, below which the peer is idle. */
+export const IDLE_SHARE = 0.1
+/** Bytes that the process has to have grown by since memory was given back: a collection stops everything for a tenth of a second. */
+export const GROWTH_BYTES = 48 * 1024 * 1024
+
+/** What is looked at, and what is done. */
+export interface MemoryOfProcess {
+  readonly residentBytes: () => number
+  /** Of the event loop since `last`; without it, since the start. */
+  readonly utilization: (last?: EventLoopUtilization) => EventLoopUtilization
+  /** Collects all garbage and gives its memory back. */
+  readonly collect: () => void
+}
+
+/**
+ * Gives memory back after a burst of work, when there is little to do. V8 keeps what it took until the machine runs short, which it does not
+ * see coming: the peer would stay twice as large as it is, beside an IPFS daemon that wants the memory for its cache.
+ */
+export function returnIdleMemory(
+  clock: Clock,
+  logger: Logger,
+  { residentBytes, utilization, collect }: MemoryOfProcess = thisProcess(),
+): AsyncDisposable {
+  const scope = createTaskScope(logger)
+  scope.run('idle memory', async signal => {
+    let least = residentBytes()
+    while (true) {
+      const last = utilization()
+      await clock.sleep(LOOK_MS, { signal })
+      if (utilization(last).utilization > IDLE_SHARE) continue
+      const before = residentBytes()
+      least = Math.min(least, before)
+      if (before - least < GROWTH_BYTES) continue
+      collect()
+      // What is in use now is no garbage: it is not looked for again.
+      least = residentBytes()
+      logger.debug({ before, after: least }, 'memory given back')
+    }
+  })
+  return scope
+}
+
+function thisProcess(): MemoryOfProcess {
+  setFlagsFromString('--expose-gc')
+  const gc = runInNewContext('gc') as NodeJS.GCFunction
+  return {
+    residentBytes: () => process.memoryUsage.rss(),
+    utilization: last => performance.eventLoopUtilization(last),
+    collect: () => void gc({ type: 'major', flavor: 'last-resort' }),
+  }
+}
