@@ -57,8 +57,10 @@ function withoutLog(stderr: string): string {
     .join('\n')
 }
 
-/** Flags that Go does not have. */
-const OUR_FLAGS = /^--(size|max-pin-size) value$/
+/** Flags that Go does not have; `pin ls` and `status` have none of their names there either. */
+const OUR_FLAGS = /^--(size|max-pin-size|from-file) value$/
+const OUR_LISTING_FLAGS = /^--(name|match|metadata|peer|after|before|limit|cursor) value$/
+const LISTINGS = /^ {3}ipfs-cluster-ctl (pin ls|status)\b/m
 
 /** The words of help are our own: its titles, usage and left columns are not. */
 function helpShape(stdout: string): string {
@@ -66,6 +68,8 @@ function helpShape(stdout: string): string {
   if (start < 0) return stdout
   const shape: string[] = []
   let title = ''
+  const isOurs = (flag: string) =>
+    OUR_FLAGS.test(flag) || (LISTINGS.test(stdout) && OUR_LISTING_FLAGS.test(flag))
   for (const line of stdout.slice(start).split('\n')) {
     if (/^[A-Z ]+:$/.test(line)) title = line
     const flag = /^ {3}(--?\w[\w-]*(?: value)?(?:, --?\w+(?: value)?)*)  +/.exec(line)?.[1]
@@ -74,7 +78,7 @@ function helpShape(stdout: string): string {
     else if (title === 'USAGE:') shape.push(line)
     else if (title === 'NAME:') shape.push(line.replace(/ - .*/, ' - '))
     else if (title === 'COMMANDS:' && command !== undefined) shape.push(command)
-    else if (title.endsWith('OPTIONS:') && flag !== undefined && !OUR_FLAGS.test(flag)) {
+    else if (title.endsWith('OPTIONS:') && flag !== undefined && !isOurs(flag)) {
       const initial = /\(default: [^)]*\)/.exec(line)?.[0] ?? ''
       shape.push(`${flag} ${initial}`)
     }
@@ -99,12 +103,6 @@ const KEPT: readonly Kept[] = [
     fields: ['stdout'],
     part: 'ctl',
     why: 'help of the program also names our own command, completion',
-  },
-  {
-    line: /pin (add|rm) .*(-h|--help|--wait-limit=|--wait=maybe|---x|--=x)|(help pin|pin help) (add|rm)/,
-    fields: ['stdout'],
-    part: 'ctl',
-    why: 'help of the command also names flags of our own, such as --from-file',
   },
   {
     line: /help pin$|pin help$/,
