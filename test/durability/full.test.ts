@@ -18,8 +18,8 @@ const options = skip === undefined ? {} : { skip }
 const KIB = 1024
 const NO_SPACE = /no space left on the disk of .*: nothing was changed; free some/
 const CID = 'bafkreifvjsscrn3xmx4zs53cvhebb64ijnnxj7tk5skoiyad6cpkwltbdm'
-/** Lines of trouble that may be written while the disk is full. */
-const MAX_COMPLAINTS = 4
+/** Lines of trouble that may be written while the disk is full: each part that writes says it once, and a loop would say it hundreds of times. */
+const MAX_COMPLAINTS = 12
 
 async function trafficFor(traffic: Traffic, peer: InteropPeer, ms: number): Promise<void> {
   const stop = new AbortController()
