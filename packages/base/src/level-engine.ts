@@ -80,6 +80,7 @@ export class LevelEngine {
   async close(): Promise<void> {
     this.#isClosed = true
     while (this.#writing !== undefined) await this.#writing
+    // How it ended has been told to those who wanted to write.
     await this.#reopening?.catch(() => undefined)
     await this.#db.close()
   }

@@ -5,7 +5,7 @@ import { dirname } from 'node:path'
 import { ClassicLevel } from 'classic-level'
 import { Batched } from './batched.ts'
 import { systemClock, type Clock } from './clock.ts'
-import { groupReads } from './grouped-reads.ts'
+import { gather } from './gather.ts'
 import { LevelEngine, type Level } from './level-engine.ts'
 import { toStoreError } from './level-errors.ts'
 import { utf8Text } from './bytes.ts'
@@ -37,6 +37,9 @@ export interface LevelStore extends Store, AsyncDisposable {
 const MAX_OPEN_FILES = 138
 
 type Snapshot = ReturnType<Level['snapshot']>
+
+/** Keys of one turn of the event loop that are read by one call of the engine; a larger request is a call of its own. */
+const GROUP_KEYS = 64
 
 /** Rows fetched by one step of a scan: a compromise between round trips and memory. */
 const SCAN_ROWS = 1000
@@ -105,10 +108,12 @@ function reader(db: Level, ask: Ask, snapshot?: Snapshot): StoreReader {
     }
   }
   const scan = <T>(...args: Parameters<typeof chunks<T>>) => new Batched(chunks(...args))
-  const getMany = groupReads(keys => ask(() => db.getMany(keys, at)))
+  const getMany = (keys: readonly Uint8Array[]) => ask(() => db.getMany([...keys], at))
+  // Going to the engine's thread and back costs ten times as much as reading a row.
+  const get = gather(GROUP_KEYS, getMany)
   return {
-    get: async key => (await getMany([key]))[0],
-    getMany: async keys => [...(await getMany(keys))],
+    get,
+    getMany: keys => (keys.length > GROUP_KEYS ? getMany(keys) : Promise.all(keys.map(get))),
     entries: (range = {}, { signal } = {}) =>
       scan(() => db.iterator({ ...levelRange(range), ...at }), signal),
     keys: (range = {}, { signal } = {}) => scan(() => db.keys({ ...levelRange(range), ...at }), signal),

@@ -40,6 +40,7 @@ function use(delta: Delta): void {
   projectChanges(
     delta.elements.map(({ key, value }) => ({ key, value, previous: undefined })),
     () => 1,
+    () => undefined,
   )
 }
 

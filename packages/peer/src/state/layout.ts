@@ -62,11 +62,6 @@ export function expiryRow(seconds: bigint, cid?: Uint8Array): Uint8Array {
   return concatBytes([EXPIRY_PREFIX, bigEndian(seconds), ...(cid === undefined ? [] : [cid])])
 }
 
-/** Tells it from the other rows of this room. */
-export function isExpiryRow(row: Uint8Array): boolean {
-  return row[EXPIRY_PREFIX.length - 1] === EXPIRY_PREFIX[EXPIRY_PREFIX.length - 1]
-}
-
 /** Unix seconds of an expiry row. */
 export function secondsOf(expiryRow: Uint8Array): bigint {
   return new DataView(expiryRow.buffer, expiryRow.byteOffset).getBigUint64(EXPIRY_PREFIX.length)

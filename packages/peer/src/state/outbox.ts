@@ -1,14 +1,6 @@
 import { prefixRange, raceSignal, type AbortOptions, type Store, type StoreOp } from '@ipfs-cluster/base'
 import type { CrdtChange } from '@ipfs-cluster/crdt'
-import {
-  decodeOutboxCids,
-  encodeOutboxCids,
-  isExpiryRow,
-  OUTBOX_PREFIX,
-  outboxRow,
-  secondsOf,
-  sequenceOf,
-} from './layout.ts'
+import { decodeOutboxCids, encodeOutboxCids, OUTBOX_PREFIX, outboxRow, sequenceOf } from './layout.ts'
 import { projectChanges } from './projection.ts'
 
 /** Some of the changes that one batch brought. */
@@ -71,13 +63,13 @@ export async function openPinOutbox(store: Store): Promise<PinOutbox> {
       return Math.max(0, sequence - oldestSequence + 1)
     },
     project(changes) {
-      const ops = projectChanges(changes, count => (sequence += count))
-      for (const { type, key } of ops) {
-        if (type !== 'put' || !isExpiryRow(key)) continue
-        const seconds = secondsOf(key)
-        if (soonest === undefined || seconds < soonest) soonest = seconds
-      }
-      return ops
+      return projectChanges(
+        changes,
+        count => (sequence += count),
+        seconds => {
+          if (soonest === undefined || seconds < soonest) soonest = seconds
+        },
+      )
     },
     written() {
       const seconds = soonest

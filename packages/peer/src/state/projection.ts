@@ -29,7 +29,7 @@ const NOTHING: Indexed = { name: EMPTY_BYTES, created: undefined, expires: undef
 export function projectChanges(
   changes: readonly CrdtChange[],
   advance: (count: number) => number,
-  onExpiry: (seconds: bigint) => void = () => undefined,
+  onExpiry: (seconds: bigint) => void,
 ): StoreOp[] {
   const ops: StoreOp[] = []
   const changed: Uint8Array[] = []
