@@ -19,6 +19,8 @@ export interface BedOptions {
   readonly batching?: boolean
   /** Of a pin, on the daemon. */
   readonly pinDelayMs?: number
+  /** The daemon has had so many pins of `HELD_SERIES` from before. */
+  readonly heldPins?: number
   /** Share of CIDs that the daemon never gets. */
   readonly deadShare?: number
   readonly env?: Readonly<Record<string, string>>
@@ -30,6 +32,8 @@ export interface Bed extends AsyncDisposable {
   readonly peers: readonly InteropPeer[]
   /** `http://…/api/v0` of each daemon; none of a built-in node. */
   readonly daemons: readonly string[]
+  /** Of real daemons. */
+  readonly daemonPids: readonly number[]
   /** Starts one more peer, with an empty pinset; it need not see the others yet. */
   join(): Promise<InteropPeer>
 }
@@ -45,8 +49,10 @@ export async function startBed(options: BedOptions): Promise<Bed> {
   const count = options.peers ?? 1
   const peers: InteropPeer[] = []
   const daemons: string[] = []
+  const daemonPids: number[] = []
   const startPeer = async () => {
-    const kuboApi = await startDaemon(options, owner)
+    const { api: kuboApi, pid } = await startDaemon(options, owner)
+    if (pid !== undefined) daemonPids.push(pid)
     const port = /\/tcp\/(\d+)/.exec(kuboApi ?? '')?.[1]
     if (port !== undefined) daemons.push(`http://127.0.0.1:${port}/api/v0`)
     const [swarmPort = 0, restPort = 0] = await stablePorts(2)
@@ -71,17 +77,23 @@ export async function startBed(options: BedOptions): Promise<Bed> {
   for (let index = 0; index < count; index++) await startPeer()
   await Promise.all(peers.map(peer => seesAll(peer, count)))
   owner = stack.move()
-  return { peers, daemons, join: startPeer, [Symbol.asyncDispose]: () => owner.disposeAsync() }
+  return { peers, daemons, daemonPids, join: startPeer, [Symbol.asyncDispose]: () => owner.disposeAsync() }
 }
 
-/** The multiaddr of a daemon's API; `undefined` for the built-in node. */
-async function startDaemon(options: BedOptions, stack: AsyncDisposableStack): Promise<string | undefined> {
-  const { daemon = 'fake', pinDelayMs = 0, deadShare = 0 } = options
-  if (daemon === 'embedded') return undefined
-  if (daemon === 'kubo') return stack.use(await startRealKubo(kuboBinary ?? 'KUBO_BIN is not set')).api
-  const args = [fakeDaemon, String(pinDelayMs), String(deadShare)]
+/** Nothing of a built-in node. */
+interface Daemon {
+  /** Multiaddr. */
+  readonly api?: string | undefined
+  readonly pid?: number
+}
+
+async function startDaemon(options: BedOptions, stack: AsyncDisposableStack): Promise<Daemon> {
+  const { daemon = 'fake', pinDelayMs = 0, deadShare = 0, heldPins = 0 } = options
+  if (daemon === 'embedded') return {}
+  if (daemon === 'kubo') return stack.use(await startRealKubo(kuboBinary ?? 'KUBO_BIN is not set'))
+  const args = [fakeDaemon, ...[pinDelayMs, deadShare, heldPins].map(String)]
   const started = await startProcess(process.execPath, args, { ready: /\/ip4\/127\.0\.0\.1\/tcp\/\d+/ })
-  return stack.use(started).readyMatch?.[0]
+  return { api: stack.use(started).readyMatch?.[0] }
 }
 
 /** BENCH_PROFILE names a folder for CPU profiles of our peers. */

@@ -6,6 +6,9 @@ import { create as createDigest } from 'multiformats/hashes/digest'
 
 const SHA2_256 = 0x12
 
+/** What a daemon of the bench may have had from before. */
+export const HELD_SERIES = 'set'
+
 /** Number `index` of a series. */
 export function benchCid(series: string, index: number): CID {
   const digest = createHash('sha256').update(`${series} ${index}`).digest()

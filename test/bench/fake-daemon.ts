@@ -1,16 +1,21 @@
 /**
- * An IPFS daemon that pins without work, as a program of its own: `node fake-daemon.ts [DELAY_MS] [DEAD_SHARE]`. It prints its address. CIDs
- * that `isDead` never get pinned; what is pinned is remembered as text only. Everything a cluster peer asks for is answered.
+ * An IPFS daemon that pins without work, as a program of its own: `node fake-daemon.ts [DELAY_MS] [DEAD_SHARE] [HELD]`. It prints its address. CIDs
+ * that `isDead` never get pinned; what is pinned is remembered as text only. With HELD it has had the first so many of `HELD_SERIES` for ever, and takes
+ * whatever it is asked for to be one of them. Everything a cluster peer asks for is answered.
  */
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isDead } from './cids.ts'
+import { benchCids, HELD_SERIES, isDead } from './cids.ts'
+
+/** Of a listing, written at once. */
+const LISTING_CHARS = 16 * 1024
 
 /** Of a pin; `bench/delay?ms=` changes it, for those under way too. */
 let delayMs = Number(process.argv[2] ?? '0')
 let delayChanged = Promise.withResolvers<void>()
 const deadShare = Number(process.argv[3] ?? '0')
+const held = Number(process.argv[4] ?? '0')
 
 const pins = new Set<string>()
 let completed = 0
@@ -30,6 +35,20 @@ const fixed: Readonly<Record<string, string>> = {
   'swarm/connect': '{"Strings":[]}',
   'config/show': '{"Datastore":{"StorageMax":"10TB"}}',
   config: '{"Key":"Datastore.StorageMax","Value":"10TB"}',
+}
+
+/** Of `pin/ls`, many at a time. */
+function* pinLines(): Generator<string> {
+  let lines = ''
+  for (const some of [pins, benchCids(HELD_SERIES, held)]) {
+    for (const cid of some) {
+      lines += `{"Cid":"${cid}","Type":"recursive"}\n`
+      if (lines.length < LISTING_CHARS) continue
+      yield lines
+      lines = ''
+    }
+  }
+  if (lines !== '') yield lines
 }
 
 const server = createServer(async (request, response) => {
@@ -56,7 +75,7 @@ const server = createServer(async (request, response) => {
   if (path === 'pin/ls' && cid !== '') {
     const found = '"Type":"recursive","Name":""'
     const streams = /[?&]stream=true/.test(url)
-    if (pins.has(cid)) {
+    if (held > 0 || pins.has(cid)) {
       return void response.end(streams ? `{"Cid":"${cid}",${found}}\n` : `{"Keys":{"${cid}":{${found}}}}\n`)
     }
     return void response
@@ -64,8 +83,8 @@ const server = createServer(async (request, response) => {
       .end(`{"Message":"path '${cid}' is not pinned","Code":0,"Type":"error"}`)
   }
   if (path === 'pin/ls') {
-    for (const pin of pins) {
-      if (!response.write(`{"Cid":"${pin}","Type":"recursive"}\n`))
+    for (const lines of pinLines()) {
+      if (!response.write(lines))
         await new Promise<void>(resolve => void response.once('drain', resolve).once('close', resolve))
       if (response.destroyed) return
     }

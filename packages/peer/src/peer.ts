@@ -39,7 +39,7 @@ import {
   type HttpHost,
   type Network,
 } from './net/index.ts'
-import { createHealthProbe, createStoreMetrics } from './observations/index.ts'
+import { createHealthProbe, createLoopUtilization, createStoreMetrics } from './observations/index.ts'
 import { createPinTracker } from './pintracker/index.ts'
 import {
   createTracing,
@@ -158,6 +158,7 @@ export async function createClusterPeer(
         clock,
         random,
         meter,
+        utilization: createLoopUtilization(clock),
         logger: logger.child('pintracker'),
       },
       config.tracker,

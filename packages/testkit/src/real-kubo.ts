@@ -7,6 +7,7 @@ import { runProcess, startProcess, type TestProcess } from './process.ts'
 export interface RealKubo extends AsyncDisposable {
   /** Multiaddr of the RPC: `/ip4/127.0.0.1/tcp/<port>`. */
   readonly api: string
+  readonly pid: number
   /** Runs `ipfs <args>` against this daemon; standard output. */
   ipfs(args: readonly string[], input?: string | Uint8Array): Promise<string>
 }
@@ -33,7 +34,7 @@ export async function startRealKubo(binary: string): Promise<RealKubo> {
     await editConfig(join(folder, 'config'))
     daemon = await startProcess(binary, ['daemon'], { env, ready: /Daemon is ready/ })
     const api = (await readFile(join(folder, 'api'), 'utf8')).trim()
-    return { api, ipfs, [Symbol.asyncDispose]: stop }
+    return { api, pid: daemon.pid, ipfs, [Symbol.asyncDispose]: stop }
   } catch (error) {
     await stop()
     throw error

@@ -1,4 +1,4 @@
-import type { IPFSPinInfo, IPFSRepoGC, Multiaddr, PinMode } from '@ipfs-cluster/api'
+import { parseCid, type IPFSPinInfo, type IPFSRepoGC, type Multiaddr, type PinMode } from '@ipfs-cluster/api'
 import {
   anySignal,
   errorMessage,
@@ -12,7 +12,7 @@ import {
   type TraceHeaders,
   createStallGuard,
 } from '@ipfs-cluster/base'
-import { CID } from 'multiformats/cid'
+import type { CID } from 'multiformats/cid'
 import { badAnswer, timedOut, unpinDisabled } from './errors.ts'
 import { parseIpfsPath } from './ipfs-path.ts'
 import { putBlocks } from './kubo-blocks.ts'
@@ -177,7 +177,7 @@ function integer(body: string, name: string): bigint {
 
 function cidOf(path: string, value: unknown): CID {
   try {
-    return CID.parse(String(value))
+    return parseCid(String(value))
   } catch (cause) {
     throw badAnswer(path, `not a CID: ${String(value)}`, cause)
   }

@@ -11,4 +11,5 @@ export {
   type HealthProbe,
   type HealthProbeComponents,
 } from './health.ts'
+export { createLoopUtilization } from './loop-utilization.ts'
 export { createStoreMetrics, type StoreMetrics } from './store-metrics.ts'

@@ -69,9 +69,9 @@ async function collect(
   const pins = new NumberSet(Math.min(table.counts().pinned, maxPinsInMemory))
   let to = FINGERPRINT_LIMIT
   const list = ipfs.pinLs({ signal: signal === undefined ? deadline : AbortSignal.any([signal, deadline]) })
-  const pace = createPace(clock, options)
+  const rests = createRests(clock, options)
   for await (const { cid, type } of list) {
-    if (pace.isDue()) await pace.rest()
+    if (rests.isDue()) await rests.rest()
     if (type !== 'recursive' && type !== 'direct') continue
     const mark = fingerprint(cid.bytes, seed)
     if (mark < from || mark >= to) continue
@@ -106,9 +106,9 @@ async function markMissing(
       lost += applied.filter(({ before, row }) => before !== row).length
     }, options)
   }
-  const pace = createPace(clock, options)
+  const rests = createRests(clock, options)
   for await (const [cid, row] of table.entries(options)) {
-    if (pace.isDue()) await pace.rest()
+    if (rests.isDue()) await rests.rest()
     if (!isMissing(cid, row)) continue
     batch.push(lostEvent(cidOfBytes(cid), row))
     if (batch.length >= LOST_BATCH) await write()
@@ -118,15 +118,15 @@ async function markMissing(
 }
 
 /** Rows after which an audit rests for as long as they took: a million of them must not keep requests and pins waiting. */
-const PACE_ROWS = 1_000
+const REST_ROWS = 1_000
 /** Milliseconds of such a rest at most: what took longer was waiting, not work. */
 const LONGEST_REST_MS = 50
 
-function createPace(clock: Clock, options: AbortOptions) {
+function createRests(clock: Clock, options: AbortOptions) {
   let rows = 0
   let since = clock.monotonic()
   return {
-    isDue: () => ++rows % PACE_ROWS === 0,
+    isDue: () => ++rows % REST_ROWS === 0,
     async rest() {
       const took = clock.monotonic() - since
       if (took > 0) await clock.sleep(Math.min(LONGEST_REST_MS, took), options)

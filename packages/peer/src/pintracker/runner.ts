@@ -15,6 +15,7 @@ import { createDaemonLoad, type DaemonLoad } from './daemon-load.ts'
 import { createFeeder } from './feeder.ts'
 import { createOperations, type Operation, type Operations } from './operations.ts'
 import { createPlaces, placeLimits, type Places } from './places.ts'
+import type { Pace } from './pace.ts'
 import type { QueueName } from './rows.ts'
 import type { Applied, TrackerTable } from './table.ts'
 import type { PinTrackerConfig } from './types.ts'
@@ -32,6 +33,7 @@ export interface RunnerComponents {
   readonly scope: TaskScope
   /** See `TrackerLimits`. */
   readonly gatherMs: number
+  readonly pace: Pace
 }
 
 /** Takes operations out of the queues, runs a bounded number of them, and writes down what became of them. */

@@ -24,6 +24,7 @@ import { audit, DEFAULT_AUDIT_LIMITS, lostEvent, type AuditLimits } from './audi
 import { pinsetEvent } from './events.ts'
 import { inChunks, listStatus, statusesOf, withAnyStatus, type ListingComponents } from './listing.ts'
 import { measureTracker } from './metrics.ts'
+import { createPace, type Pace } from './pace.ts'
 import { reservedBytes } from './progress.ts'
 import { createRunner, STORE_RETRY_MS, type Runner } from './runner.ts'
 import { fitting } from './size-limit.ts'
@@ -43,6 +44,8 @@ export interface PinTrackerComponents {
   readonly logger: Logger
   /** @default silentMeter */
   readonly meter?: Meter
+  /** Share of its time, from 0 to 1, that the process worked of late. @default none of it */
+  readonly utilization?: () => number
 }
 
 /** Changes of the pinset applied in one batch. */
@@ -85,8 +88,9 @@ export async function createPinTracker(
   const { store, state, self, clock, logger, meter = silentMeter } = components
   const table = await openTable(store, clock, config)
   const scope = createTaskScope(logger)
+  const pace = createPace(components.utilization ?? (() => 0))
   const runner = createRunner(
-    { ...components, table, selfId: self.id, scope, gatherMs: limits.gatherMs },
+    { ...components, table, selfId: self.id, scope, pace, gatherMs: limits.gatherMs },
     config,
   )
   measureTracker(meter, clock, table, runner)
@@ -107,7 +111,7 @@ export async function createPinTracker(
   const runAudit = (options: AbortOptions = {}) =>
     auditing.run(() => audit({ ...components, table, noticed: runner.noticed }, limits, options), options)
 
-  scope.run('pinset changes', signal => followPinset(components, table, runner, limits, signal))
+  scope.run('pinset changes', signal => followPinset(components, { table, runner, pace }, limits, signal))
   scope.run('raised limits', async signal => {
     for await (const cids of fitting(table, state, config, { signal }))
       await settle(
@@ -214,8 +218,7 @@ async function* recoverAll(
 /** Turns changes of the pinset into rows, for as long as the tracker lives. */
 async function followPinset(
   { changes, self, clock, logger }: PinTrackerComponents,
-  table: TrackerTable,
-  runner: Runner,
+  { table, runner, pace }: { readonly table: TrackerTable; readonly runner: Runner; readonly pace: Pace },
   { gatherMs }: TrackerLimits,
   signal: AbortSignal,
 ): Promise<void> {
@@ -224,6 +227,7 @@ async function followPinset(
     try {
       const batch = await changes.next(CHANGES_LIMIT, { signal })
       const began = clock.monotonic()
+      pace.changed(began)
       await table.exclusive(
         async () => {
           const events = batch.changes.map(({ cid, pin }) => ({

@@ -6,6 +6,7 @@ import { createChecks } from './checks.ts'
 import type { DaemonLoad } from './daemon-load.ts'
 import { isBroken, isOverload, NoProgress, noProgressText, stalledMs } from './no-progress.ts'
 import type { Operation, Operations } from './operations.ts'
+import type { Pace } from './pace.ts'
 import type { Places } from './places.ts'
 import { advance } from './progress.ts'
 import { leastSize, PinSizeError, sizeLimit } from './size-limit.ts'
@@ -23,6 +24,7 @@ export interface WorkersComponents {
   readonly breaker: Breaker
   readonly places: Places
   readonly load: DaemonLoad
+  readonly pace: Pace
   /** Unpins at once. */
   readonly unpins: number
   readonly config: Pick<PinTrackerConfig, 'maxPinSize'>
@@ -47,7 +49,7 @@ const REVIEW_INTERVAL_MS = 10
 export const RELEASED: TrackerEvent = { type: 'released' }
 
 export function createWorkers(components: WorkersComponents): Workers {
-  const { clock, scope, operations, breaker, places, load, unpins, onFinished } = components
+  const { clock, scope, operations, breaker, places, load, pace, unpins, onFinished } = components
   const finished: Operation[] = []
   const reviews = createWakeup(clock)
   const checks = createChecks({
@@ -64,7 +66,9 @@ export function createWorkers(components: WorkersComponents): Workers {
     onFinished()
   }
 
+  let isHeldBack = false
   const start = () => {
+    isHeldBack = false
     if (breaker.isOpen() || isPaused()) return
     checks.wake()
     while (finished.length < MAX_UNFLUSHED && operations.running('unpin') < unpins) {
@@ -77,6 +81,11 @@ export function createWorkers(components: WorkersComponents): Workers {
       const next = fresh ?? operations.next('retry')
       if (next === undefined || !checks.isDone(next)) break
       if (!places.mayStart(fresh === undefined ? 'retry' : 'fresh', load.limit())) break
+      isHeldBack = !pace.mayStart(clock.monotonic())
+      if (isHeldBack) {
+        reviews.wake()
+        break
+      }
       launch(next)
     }
   }
@@ -109,6 +118,7 @@ export function createWorkers(components: WorkersComponents): Workers {
 
   const isPaused = () => clock.monotonic() < load.pausedUntil()
   const untilReview = () => {
+    if (isHeldBack) return REVIEW_INTERVAL_MS
     const times = [places.nextReview(), isPaused() ? load.pausedUntil() : undefined].filter(
       at => at !== undefined,
     )

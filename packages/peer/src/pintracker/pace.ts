@@ -1,0 +1,40 @@
+/**
+ * How fast pins are started while the process has more to do than it can and the pinset changes: what somebody waits for goes first. Slower
+ * than that is any real daemon, so what is put off is work that would only have been done sooner. Pure but for the time it is told.
+ */
+
+/** Pins started in a second while the process is busy with changes. */
+export const BUSY_STARTS_PER_SECOND = 1_000
+/** Of these, at once. */
+const BURST = 10
+/** Share of its time that the process works from which on it is busy. */
+const BUSY_SHARE = 0.9
+/** Milliseconds after the last change of the pinset that starting is held back. */
+export const CHANGES_FRESH_MS = 500
+
+export interface Pace {
+  /** The pinset has changed. @param now milliseconds of a monotonic clock, here and below. */
+  changed(now: number): void
+  /** Takes the right to start one, if there is one now. */
+  mayStart(now: number): boolean
+}
+
+/** @param utilization share of its time, from 0 to 1, that the process worked of late. */
+export function createPace(utilization: () => number): Pace {
+  let changedAt = Number.NEGATIVE_INFINITY
+  let rights = BURST
+  let at = Number.NEGATIVE_INFINITY
+  return {
+    changed(now) {
+      changedAt = now
+    },
+    mayStart(now) {
+      rights = Math.min(BURST, rights + ((now - at) / 1000) * BUSY_STARTS_PER_SECOND)
+      at = now
+      const isBusy = now - changedAt < CHANGES_FRESH_MS && utilization() >= BUSY_SHARE
+      if (isBusy && rights < 1) return false
+      rights = Math.max(0, rights - 1)
+      return true
+    },
+  }
+}
