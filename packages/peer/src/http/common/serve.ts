@@ -89,22 +89,41 @@ export function takeTimeouts(request: IncomingMessage): void {
   timedByReader.set(request.socket, request)
 }
 
-/** node:http tells of a request that took too long as of any bad request, and closes its connection unless somebody listens. */
-function spareTimedByReader(server: Server | TlsServer): void {
+/** The latest request of each connection. */
+const latest = new WeakMap<Socket, { readonly request: IncomingMessage; readonly response: ServerResponse }>()
+
+/**
+ * Ends what takes too long as node:http would, but for bodies whose reader sees to time, and for what has come in time to a process that was too
+ * busy to read it: such a process looks at its timers before its connections.
+ */
+function spareTheTimely(server: Server | TlsServer): void {
   const emit = server.emit.bind(server) as (event: string, ...args: unknown[]) => boolean
   server.emit = (event: string, ...args: unknown[]): boolean => {
-    const [error, socket] = args
-    const isSpared =
-      event === 'clientError' &&
-      errorCode(error) === 'ERR_HTTP_REQUEST_TIMEOUT' &&
-      timedByReader.get(socket as Socket)?.complete === false
-    return isSpared || emit(event, ...args)
+    const [error, socket] = args as [unknown, Socket]
+    if (event !== 'clientError' || errorCode(error) !== 'ERR_HTTP_REQUEST_TIMEOUT')
+      return emit(event, ...args)
+    const before = latest.get(socket)
+    // By then every connection has been looked at once.
+    setImmediate(() => {
+      const now = latest.get(socket)
+      const hasCome = now !== before || now?.request.complete === true
+      const isTimedByReader = now !== undefined && timedByReader.get(socket) === now.request
+      if (!hasCome && !isTimedByReader) endLate(socket, now?.response)
+    })
+    return true
   }
+}
+
+function endLate(socket: Socket, response: ServerResponse | undefined): void {
+  if (socket.writable && response?.headersSent !== true) {
+    socket.write('HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n', 'latin1')
+  }
+  socket.destroy()
 }
 
 /** Sends every request of `server` through `serve`, those that node:http treats apart included. */
 export function serveAll(server: Server | TlsServer, context: ServeContext): void {
-  spareTimedByReader(server)
+  spareTheTimely(server)
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     void serve(request, response, context)
   })
@@ -136,6 +155,7 @@ async function serve(
   { handle, clock, logger, requestLog, live, writeTimeoutMs }: ServeContext,
 ): Promise<void> {
   const left = live.begin()
+  latest.set(request.socket, { request, response })
   const host = request.socket.remoteAddress ?? UNIX_PEER
   const at = new Date(clock.now())
   const onClose = () => {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { after, before, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -188,6 +189,19 @@ const took = async (work: () => Promise<unknown>) => {
   await work()
   return performance.now() - start
 }
+
+test('a request that has come in time is answered, however late the process gets to read it', async () => {
+  const socket = connect(Number(new URL(url).port), '127.0.0.1')
+  let text = ''
+  socket.setEncoding('latin1').on('data', (data: string) => (text += data))
+  // A later connection is served: the server knows of this one.
+  await get('GET /version HTTP/1.1')
+  socket.write(head('GET', '/version', { Authorization: basic('user', 'pass') }))
+  const busyUntil = performance.now() + 2_500
+  while (performance.now() < busyUntil);
+  await once(socket, 'close')
+  assert.equal(parseAnswer(text).status, 200, text)
+})
 
 test('a head that drips is cut at read_header_timeout, and so is a connection that says nothing', async () => {
   for (const first of ['', 'GET /version HTTP/1.1\r\n']) {
