@@ -12,14 +12,14 @@ const SINGLES_MS = 60_000
 const MAX_PEERS = 1024
 
 /**
- * Asks peers for the status of one pin: questions to the same peer in the same turn of the event loop share a call, where the peer knows
+ * Asks other peers for the status of one pin: questions to the same peer in the same turn of the event loop share a call, where the peer knows
  * how.
  */
 export function createStatusAsker({
   network,
   clock,
 }: {
-  readonly network: Pick<Network, 'peerId' | 'rpc'>
+  readonly network: Pick<Network, 'rpc'>
   readonly clock: Clock
 }): (peer: PeerId, cid: CID, options?: AbortOptions) => Promise<PinInfo> {
   const groups = new Map<PeerId, (cid: CID) => Promise<PinInfo>>()
@@ -48,8 +48,7 @@ export function createStatusAsker({
   }
 
   return async (peer, cid, options = {}) => {
-    const single = peer === network.peerId || (singles.get(peer) ?? 0) > clock.monotonic()
-    if (single) return await one(peer, cid, options)
+    if ((singles.get(peer) ?? 0) > clock.monotonic()) return await one(peer, cid, options)
     return await raceSignal(groupOf(peer)(cid), options.signal)
   }
 }

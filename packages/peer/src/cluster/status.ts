@@ -60,15 +60,17 @@ export function createStatusQueries(components: StatusComponents, config: Cluste
   const askOne = async (
     ask: (peer: PeerId, cid: CID, options: AbortOptions) => Promise<PinInfo>,
     cid: CID,
-    { signal }: AbortOptions,
+    { signal, reading = consensus.state.get(cid) }: AbortOptions & { readonly reading?: PinReading },
   ): Promise<GlobalPinInfo> => {
-    const pin = await consensus.state.get(cid)
+    const pin = await reading
     const all = members()
     if (pin === undefined) {
       const infos = all.map(peer => implied(peer, cid, undefined, TRACKER_STATUS.unpinned))
       return { ...globalPinInfo(infos), origins: null, created: clock.nowNs() }
     }
-    const asked = isPinEverywhere(pin) ? all : config.followerMode ? all : pin.allocations
+    // Nobody keeps the root of sharded content, and everybody says so.
+    const isOfAll = isPinEverywhere(pin) || pin.type === 'meta-pin' || config.followerMode
+    const asked = isOfAll ? all : pin.allocations
     const answers = await Promise.all(
       asked.map(async peer => {
         try {
@@ -88,7 +90,16 @@ export function createStatusQueries(components: StatusComponents, config: Cluste
   }
 
   return {
-    status: (cid, options = {}) => askOne(askStatus, cid, options),
+    async status(cid, { signal } = {}) {
+      const reading = consensus.state.get(cid)
+      // Begun before it is known whether the pin is here: most are, and to read the row together with the pin costs next to nothing.
+      const own = tracker.status(cid, { signal, pin: reading })
+      // Not everybody waits for it, and why the pin cannot be read is told by `reading`.
+      own.catch(() => undefined)
+      const ask: typeof askStatus = (peer, ...rest) =>
+        peer === network.peerId ? own : askStatus(peer, ...rest)
+      return await askOne(ask, cid, { signal, reading })
+    },
     recover: (cid, options = {}) =>
       askOne(
         (peer, each, { signal }) => network.rpc.call(peer, RPC.PinTracker.Recover, each, { signal }),
@@ -106,6 +117,8 @@ export function createStatusQueries(components: StatusComponents, config: Cluste
     ...createStatusLists(components, { members, describeFailure, isStranger: isUnauthorized }),
   }
 }
+
+type PinReading = Promise<Pin | undefined>
 
 function globalOfPin(pin: Pin): Omit<GlobalPinInfo, 'peerMap'> {
   const { cid, name, allocations, origins, timestamp, metadata } = pin

@@ -30,7 +30,7 @@ import { createRunner, STORE_RETRY_MS, type Runner } from './runner.ts'
 import { fitting } from './size-limit.ts'
 import { isPinnedAs, pinInfo, type TrackerSelf } from './status.ts'
 import { openTable, type Applied, type TableEvent, type TrackerTable } from './table.ts'
-import type { LocalPinTracker, PinTrackerConfig } from './types.ts'
+import type { LocalPinTracker, PinTrackerConfig, StatusOptions } from './types.ts'
 
 export interface PinTrackerComponents {
   /** The root store; the tracker keeps to its own prefix. */
@@ -159,8 +159,8 @@ function createStatusReader(
   { table, operations, context }: ListingComponents,
   settle: Settle,
 ) {
-  const read = async (cid: CID) => {
-    const [row, pin] = await Promise.all([table.row(cid), state.get(cid)])
+  const read = async (cid: CID, reading: Promise<Pin | undefined> = state.get(cid)) => {
+    const [row, pin] = await Promise.all([table.row(cid), reading])
     return { row, pin, info: pinInfo(cid, row, operations.get(cid), pin, context()) }
   }
   const askDaemon = gather(MAX_STATUS_GROUP, async (pins: readonly Pin[]) => {
@@ -176,8 +176,8 @@ function createStatusReader(
   }
   return {
     localStatus: async (cid: CID): Promise<PinInfo> => (await read(cid)).info,
-    async status(cid: CID, options: AbortOptions = {}): Promise<PinInfo> {
-      const { row, pin, info } = await read(cid)
+    async status(cid: CID, options: StatusOptions = {}): Promise<PinInfo> {
+      const { row, pin, info } = await read(cid, options.pin)
       if (row?.status !== 'pinned' || pin === undefined) return info
       try {
         if (await isKept(cid, pin, options)) return info

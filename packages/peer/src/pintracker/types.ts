@@ -1,4 +1,4 @@
-import type { PinInfo, TrackerStatus } from '@ipfs-cluster/api'
+import type { Pin, PinInfo, TrackerStatus } from '@ipfs-cluster/api'
 import { CodedError, type AbortOptions } from '@ipfs-cluster/base'
 import type { CID } from 'multiformats/cid'
 import type { IpfsPinProgress } from '../ipfsconn/index.ts'
@@ -30,9 +30,14 @@ export interface StatusListOptions extends AbortOptions {
   readonly facts?: boolean
 }
 
+export interface StatusOptions extends AbortOptions {
+  /** The pin, where the caller is reading it anyway; then it is not read again. */
+  readonly pin?: Promise<Pin | undefined>
+}
+
 export interface PinTracker extends AsyncDisposable {
   /** Status here, asking the daemon where the table alone cannot know. */
-  status(cid: CID, options?: AbortOptions): Promise<PinInfo>
+  status(cid: CID, options?: StatusOptions): Promise<PinInfo>
   /** Every pin whose status matches `filter` (0 = all), in key order (bytes of the CID). From the table, without the daemon. */
   statusAll(filter: TrackerStatus, options?: AbortOptions): AsyncIterable<PinInfo>
   /** As `statusAll`, in batches; one of them may be empty, which tells that the list goes on. */
