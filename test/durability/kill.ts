@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { seededRandom, type Random } from '@ipfs-cluster/base'
+import { errorMessage, seededRandom, type Random } from '@ipfs-cluster/base'
 import { startProcess, waitFor } from '@ipfs-cluster/testkit'
 import { completedPins, startBed, type Bed } from '../bench/bed.ts'
 import { binaries, type InteropPeer, type Json } from '../interop/peers.ts'
@@ -44,6 +44,8 @@ const SETTLE_TIMEOUT_MS = 180_000
 /** The chance that a peer is killed once more while it starts. */
 const KILL_START = 0.4
 const START_MS = 900
+/** Of a peer's log, with an error. */
+const LOG_CHARS = 3_000
 
 export async function runKills(options: KillOptions): Promise<KillReport> {
   const { kills, mode, seed, log = () => undefined } = options
@@ -123,7 +125,7 @@ async function trafficUntilKill(sides: readonly Side[], victim: InteropPeer, ms:
     try {
       await traffic.run(peer.rest, stop.signal)
     } catch (error) {
-      if (peer !== victim) throw error
+      if (peer !== victim) throw withLog(peer, error)
     }
   })
   await delay(ms)
@@ -140,7 +142,16 @@ async function killDuringStart(peer: InteropPeer, random: Random): Promise<void>
 }
 
 async function pinset(peer: InteropPeer): Promise<Set<string>> {
-  return new Set((await peer.list('/allocations')).map(({ cid }) => cid))
+  try {
+    return new Set((await peer.list('/allocations')).map(({ cid }) => cid))
+  } catch (error) {
+    throw withLog(peer, error)
+  }
+}
+
+function withLog(peer: InteropPeer, cause: unknown): Error {
+  const text = `${peer.name}, which was not killed: ${errorMessage(cause)}; its log ends:\n${peer.log.slice(-LOG_CHARS)}`
+  return new Error(text, { cause })
 }
 
 /** Of what a peer lists, that which it was itself asked for. */

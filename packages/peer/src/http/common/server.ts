@@ -46,6 +46,8 @@ const HEADER_SLACK_BYTES = 4096
 const STOP_GRACE_MS = 1_000
 /** Node counts unfinished requests at this interval. */
 const TIMEOUT_CHECK_MS = 500
+/** Beyond the idle time that clients are told of: a request sent at its very end still finds the connection open. */
+const KEEP_ALIVE_GRACE_MS = 1_000
 /** For a TLS handshake, where no time-out is configured. */
 const HANDSHAKE_TIMEOUT_MS = 120_000
 
@@ -103,7 +105,7 @@ function serverOptions(
     headersTimeout: leastSet(readHeaderTimeoutMs, readTimeoutMs),
     requestTimeout: readTimeoutMs,
     keepAliveTimeout: idleTimeoutMs === 0 ? readTimeoutMs : idleTimeoutMs,
-    keepAliveTimeoutBuffer: 0,
+    keepAliveTimeoutBuffer: KEEP_ALIVE_GRACE_MS,
     connectionsCheckingInterval: TIMEOUT_CHECK_MS,
   }
 }
