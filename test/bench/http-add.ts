@@ -1,10 +1,19 @@
 /** Uploads of files as a form, made beforehand so that making them is not measured. */
-import { createCipheriv } from 'node:crypto'
+import { createCipheriv, hash } from 'node:crypto'
 import { request, type IncomingMessage } from 'node:http'
 import { once } from 'node:events'
+import { encode as encodeCbor } from '@ipld/dag-cbor'
+import { encode as encodeDagPb } from '@ipld/dag-pb'
+import { UnixFS } from 'ipfs-unixfs'
+import { CID } from 'multiformats/cid'
+import { create as createDigest } from 'multiformats/hashes/digest'
 
 const BOUNDARY = 'bench-boundary'
 const MIB = 1024 * 1024
+const CHUNK_BYTES = 256 * 1024
+const RAW = 0x55
+const DAG_PB = 0x70
+const SHA2_256 = 0x12
 
 export interface Files {
   readonly count: number
@@ -29,10 +38,43 @@ export function smallFiles(count: number): Files {
   return form(Array.from({ length: count }, (_, i) => content(4096, i + 2)))
 }
 
+/** One file of raw leaves, as a CARv1. */
+export function bigCar(mebibytes: number): Files {
+  const data = content(mebibytes * MIB, 0)
+  const leaves = Array.from({ length: Math.ceil(data.length / CHUNK_BYTES) }, (_, i) => {
+    const bytes = data.subarray(i * CHUNK_BYTES, (i + 1) * CHUNK_BYTES)
+    return { cid: cidOf(RAW, bytes), bytes }
+  })
+  const file = new UnixFS({ type: 'file', blockSizes: leaves.map(({ bytes }) => BigInt(bytes.length)) })
+  const links = leaves.map(({ cid, bytes }) => ({ Name: '', Hash: cid, Tsize: bytes.length }))
+  const node = encodeDagPb({ Data: file.marshal(), Links: links })
+  const root = { cid: cidOf(DAG_PB, node), bytes: node }
+  const header = encodeCbor({ roots: [root.cid], version: 1 })
+  const sections = [root, ...leaves].flatMap(({ cid, bytes }) => [
+    varint(cid.bytes.length + bytes.length),
+    cid.bytes,
+    bytes,
+  ])
+  const car = Buffer.concat([varint(header.length), header, ...sections])
+  return { ...form([car]), bytes: data.length }
+}
+
+function cidOf(codec: number, bytes: Uint8Array): CID {
+  return CID.createV1(codec, createDigest(SHA2_256, hash('sha256', bytes, 'buffer')))
+}
+
+function varint(value: number): Uint8Array {
+  const bytes: number[] = []
+  let rest = value
+  for (; rest > 0x7f; rest = Math.floor(rest / 128)) bytes.push((rest & 0x7f) | 0x80)
+  return Uint8Array.of(...bytes, rest)
+}
+
 function form(files: readonly Buffer[]): Files {
+  const folder = files.length === 1 ? '' : 'folder%2F'
   const parts = files.flatMap((file, i) => [
     Buffer.from(
-      `--${BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="folder%2F${i}"\r\nContent-Type: application/octet-stream\r\n\r\n`,
+      `--${BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="${folder}${i}"\r\nContent-Type: application/octet-stream\r\n\r\n`,
     ),
     file,
     Buffer.from('\r\n'),
@@ -55,6 +97,8 @@ export async function addFiles(url: string, { body }: Files): Promise<number> {
     },
   })
   asking.end(body)
+  // Once there is an answer it says more than a write that failed.
+  asking.on('error', () => undefined)
   const [response] = (await once(asking, 'response')) as [IncomingMessage]
   let text = ''
   for await (const chunk of response.setEncoding('utf8') as AsyncIterable<string>)

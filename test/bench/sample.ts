@@ -1,5 +1,5 @@
 /** What a process and a folder cost, seen from outside. */
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setInterval } from 'node:timers/promises'
 
@@ -45,6 +45,17 @@ export async function peakResident<T>(
     ended.abort()
     await watching
   }
+}
+
+/** Makes the system forget the largest resident memory of the process so far. Linux, own processes. */
+export async function forgetPeak(pid: number): Promise<void> {
+  await writeFile(`/proc/${pid}/clear_refs`, '5')
+}
+
+/** Bytes of the largest resident memory since then. Linux. */
+export async function peakBytes(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8')
+  return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1] ?? '0') * 1024
 }
 
 /** Seconds of CPU that the process has used. Linux, at 100 ticks a second. */

@@ -1,10 +1,8 @@
 /** The work of a cluster: several peers, daemons that take their time, files that are added. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { kuboBinary, startRealKubo } from '@ipfs-cluster/testkit'
 import { benchCid, completedPins, pinPaths, startBed } from './bed.ts'
 import { isDead } from './cids.ts'
-import { median, type Figure } from './figures.ts'
-import { addFiles, bigFile, smallFiles, type Files } from './http-add.ts'
+import { median } from './figures.ts'
 import { load, readListing } from './http-load.ts'
 import {
   bounded,
@@ -103,40 +101,4 @@ const join: Scenario = async ({ kind, pins: most }) => {
   ]
 }
 
-/** Files through one peer, and through its daemon alone. */
-const add: Scenario = async ({ kind, pins }) => {
-  const cases = [
-    ['one file', bigFile(bounded(pins / 400, 4, 256))],
-    ['files of 4 KiB', smallFiles(bounded(pins / 50, 100, 2_000))],
-  ] as const
-  const figures: Figure[] = []
-  if (kind === 'ts') {
-    await using bed = await startBed({ kind, daemon: 'embedded' })
-    for (const [what, files] of cases) {
-      figures.push(
-        addFigure(`add, ${what}, built-in node`, files, await addFiles(`${firstPeer(bed).rest}/add`, files)),
-      )
-    }
-  }
-  if (kuboBinary === undefined) return figures
-  await using bed = await startBed({ kind, daemon: 'kubo' })
-  for (const [what, files] of cases) {
-    figures.push(addFigure(`add, ${what}, Kubo`, files, await addFiles(`${firstPeer(bed).rest}/add`, files)))
-  }
-  // Fresh, so that it has none of the blocks.
-  await using kubo = await startRealKubo(kuboBinary)
-  const port = /\/tcp\/(\d+)/.exec(kubo.api)?.[1]
-  for (const [what, files] of cases) {
-    const seconds = await addFiles(`http://127.0.0.1:${port}/api/v0/add`, files)
-    figures.push(addFigure(`add, ${what}, Kubo without a peer`, files, seconds))
-  }
-  return figures
-}
-
-function addFigure(what: string, { bytes, count }: Files, seconds: number): Figure {
-  return count === 1
-    ? { what, unit: 'MB/s', value: bytes / MB / seconds }
-    : { what, unit: 'files/s', value: count / seconds }
-}
-
-export const WORK_SCENARIOS = { three, join, slowDaemon, deadPins, add } satisfies Record<string, Scenario>
+export const WORK_SCENARIOS = { three, join, slowDaemon, deadPins } satisfies Record<string, Scenario>

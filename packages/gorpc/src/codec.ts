@@ -83,6 +83,9 @@ export const bytes: Codec<Uint8Array> = {
   isZero: value => value.length === 0,
 }
 
+/** As `bytes`, but what is read is a view of what has arrived: for large values that are soon passed on. */
+export const bytesView: Codec<Uint8Array> = { ...bytes, decode: reader => reader.raw() }
+
 export const emptyStruct: Codec<Empty> = {
   zero: EMPTY,
   isZero: () => true,

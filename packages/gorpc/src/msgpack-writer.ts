@@ -1,7 +1,9 @@
-import { utf8 } from '@ipfs-cluster/base'
+import { concatBytes, EMPTY_BYTES, utf8 } from '@ipfs-cluster/base'
 import { MsgpackError } from './msgpack-error.ts'
 
 const INITIAL_BYTES = 256
+/** Bytes from this length on are not copied. A copy of less costs no more than to send it as a piece of its own. */
+const LARGE_BYTES = 16 * 1024
 /** Texts up to here are tried as ASCII, character by character, which beats the encoder's call. */
 const SHORT_TEXT = 64
 const NS_PER_SECOND = 1_000_000_000n
@@ -11,26 +13,46 @@ const NS_PER_SECOND = 1_000_000_000n
  * forms, and there are neither `str8`, `bin` nor extension types (wire.md 5.2).
  */
 export class MsgpackWriter {
+  /** What stands before `#bytes`, and how long it is. */
+  #pieces: Uint8Array[] = []
+  #piecesLength = 0
   #bytes: Uint8Array = new Uint8Array(0)
   #view = new DataView(this.#bytes.buffer)
   #length = 0
 
   /** Bytes written since the start or the last `take`. */
   get length(): number {
-    return this.#length
+    return this.#piecesLength + this.#length
   }
 
   /** Forgets everything after the first `length` bytes. */
   truncate(length: number): void {
-    this.#length = Math.min(length, this.#length)
+    if (length >= this.#piecesLength) {
+      this.#length = Math.min(length - this.#piecesLength, this.#length)
+      return
+    }
+    this.#length = 0
+    while (this.#piecesLength > length) {
+      const last = this.#pieces.pop() as Uint8Array
+      this.#piecesLength -= last.length
+      if (this.#piecesLength < length) this.#add(last.subarray(0, length - this.#piecesLength))
+    }
   }
 
-  /** Hands over what was written, uncopied, and starts anew. */
+  /** Hands over what was written and starts anew. */
   take(): Uint8Array {
-    const out = this.#bytes.subarray(0, this.#length)
+    const [only, ...others] = this.takePieces()
+    return others.length === 0 ? (only ?? EMPTY_BYTES) : concatBytes([only ?? EMPTY_BYTES, ...others])
+  }
+
+  /** As `take`, uncopied. Large bytes are those that were given to be written. */
+  takePieces(): Uint8Array[] {
+    this.#cut()
+    const pieces = this.#pieces
+    this.#pieces = []
+    this.#piecesLength = 0
     this.#bytes = new Uint8Array(0)
-    this.#length = 0
-    return out
+    return pieces
   }
 
   nil(): void {
@@ -120,8 +142,13 @@ export class MsgpackWriter {
     else this.#sized(0xdf, 4, size)
   }
 
-  /** Copies bytes that are msgpack already. */
+  /** Adds bytes that are msgpack already. Large ones must not change until they have been sent. */
   encoded(value: Uint8Array): void {
+    if (value.length >= LARGE_BYTES) {
+      this.#cut()
+      this.#add(value)
+      return
+    }
     const at = this.#claim(value.length)
     this.#bytes.set(value, at)
   }
@@ -160,6 +187,20 @@ export class MsgpackWriter {
     if (size === 1) this.#view.setUint8(at + 1, value)
     else if (size === 2) this.#view.setUint16(at + 1, value)
     else this.#view.setUint32(at + 1, value)
+  }
+
+  /** Makes a piece of what was written, so that another can follow. */
+  #cut(): void {
+    if (this.#length === 0) return
+    this.#add(this.#bytes.subarray(0, this.#length))
+    this.#bytes = this.#bytes.subarray(this.#length)
+    this.#view = new DataView(this.#bytes.buffer, this.#bytes.byteOffset, this.#bytes.length)
+    this.#length = 0
+  }
+
+  #add(piece: Uint8Array): void {
+    this.#pieces.push(piece)
+    this.#piecesLength += piece.length
   }
 
   /** Makes room for `size` bytes and returns where they start. */

@@ -297,3 +297,38 @@ test('the writer hands over its bytes and can take back the last of them', () =>
   assert.equal(toHex(first), 'a46b657074')
   assert.equal(toHex(writer.take()), '05')
 })
+
+test('large bytes are handed over as they were given, and taken back in the middle of a piece', () => {
+  const large = new Uint8Array(100_000).fill(7)
+  const plain = new MsgpackWriter()
+  const add = (writer: MsgpackWriter) => {
+    writer.string('before')
+    writer.bytes(large)
+    writer.int(1000)
+    writer.bytes(large.subarray(0, 20_000))
+  }
+  add(plain)
+  const pieces = plain.takePieces()
+  assert.equal(pieces.length, 4)
+  assert.equal(pieces[1], large)
+  const whole = Buffer.concat(pieces)
+  const reader = new MsgpackReader(new Uint8Array(whole))
+  assert.equal(reader.string(), 'before')
+  assert.deepEqual(reader.bytes(), large)
+  assert.equal(reader.int(), 1000)
+  assert.deepEqual(reader.bytes(), large.subarray(0, 20_000))
+
+  for (const kept of [0, 3, 7, 12, 50_000, 100_012, 100_015, 100_020, whole.length]) {
+    const writer = new MsgpackWriter()
+    add(writer)
+    assert.equal(writer.length, whole.length)
+    writer.truncate(kept)
+    assert.equal(writer.length, kept)
+    writer.string('after')
+    assert.ok(
+      Buffer.concat([whole.subarray(0, kept), Buffer.from('\xa5after', 'latin1')]).equals(writer.take()),
+      `${kept}`,
+    )
+    assert.equal(writer.length, 0)
+  }
+})

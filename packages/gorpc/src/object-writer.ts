@@ -1,5 +1,6 @@
 import { asError, type Clock } from '@ipfs-cluster/base'
 import { MsgpackWriter } from './msgpack-writer.ts'
+import { Uint8ArrayList } from 'uint8arraylist'
 import { startTimer, type RpcStream } from './protocol.ts'
 
 /** Objects are gathered up to here before they are sent. Bytes: large enough that a frame's cost no longer counts. */
@@ -98,7 +99,9 @@ export class ObjectWriter {
     if (this.#error !== undefined) throw this.#error
     if (this.#objects.length === 0) return
     this.#sent += this.#objects.length
-    this.#stream.send(this.#objects.take())
+    const pieces = this.#objects.takePieces()
+    const [only] = pieces
+    this.#stream.send(pieces.length === 1 && only !== undefined ? only : new Uint8ArrayList(...pieces))
   }
 
   /** Not `stream.onDrain()`: its promise is made once and stays resolved after the first time. */

@@ -3,7 +3,6 @@ import type { ConnectionGater, MultiaddrConnection } from '@libp2p/interface'
 import type { Multiaddr as Libp2pMultiaddr } from '@multiformats/multiaddr'
 import type { Refusals } from '@ipfs-cluster/base'
 import { ipOf, isLoopback, isRelayed } from './addresses.ts'
-import { MAX_PRIVATE_CONNECTIONS } from './private-network.ts'
 import type { ConnectionLimits, NetworkConfig } from './types.ts'
 
 /** Floor of Go's limit of inbound connections (Go: `makeResourceMgr`). */
@@ -11,6 +10,9 @@ const MIN_INBOUND = 800
 
 /** At least that many, whatever the memory limit says: a cluster has to hold together. */
 const FEWEST_INBOUND = 64
+
+/** Whatever memory there is: what happens once for each connection now and then must not take all of the time. */
+const MAX_INBOUND = 4000
 
 const BYTES_PER_CONNECTION = 1024 * 1024
 
@@ -40,10 +42,10 @@ export function connectionLimits({
   const memory = memoryLimitBytes > 0 ? memoryLimitBytes : totalmem() / 4
   const affordable = Math.max(FEWEST_INBOUND, Math.floor(memory / BYTES_PER_CONNECTION))
   const descriptors = fileDescriptorsLimit > 0 ? fileDescriptorsLimit : Number.POSITIVE_INFINITY
-  const bounded = Math.min(wanted, affordable, descriptors, MAX_PRIVATE_CONNECTIONS)
+  const bounded = Math.min(wanted, affordable, descriptors, MAX_INBOUND)
   const pending = Math.max(1, Math.floor(bounded / PENDING_PART))
   return {
-    inbound: enabled ? bounded : MAX_PRIVATE_CONNECTIONS,
+    inbound: enabled ? bounded : MAX_INBOUND,
     pending,
     pendingPerAddress: Math.ceil(pending / 2),
     perAddress: enabled ? MAX_PER_ADDRESS : Number.POSITIVE_INFINITY,

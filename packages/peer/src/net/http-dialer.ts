@@ -1,6 +1,6 @@
 /**
  * The client's side of HTTP over libp2p, exported as `@ipfs-cluster/peer/libp2p-http`: connections to peers as sockets, for whatever
- * speaks HTTP on them. It lives in this room because of the private network, which needs more than `@libp2p/pnet` (`private-network.ts`).
+ * speaks HTTP on them. It lives in this room because of the private network (`private-network.ts`).
  */
 import type { Duplex } from 'node:stream'
 import type { Libp2p, Stream } from '@libp2p/interface'

@@ -1,22 +1,17 @@
 import type { ConnectionProtector, MultiaddrConnection } from '@libp2p/interface'
-import { preSharedKey } from '@libp2p/pnet'
-import { assert, toHex, utf8, type Logger } from '@ipfs-cluster/base'
+import { AbstractMultiaddrConnection, byteStream } from '@libp2p/utils'
+import type { Uint8ArrayList } from 'uint8arraylist'
+import type { Logger } from '@ipfs-cluster/base'
 import { markHandshake } from './dial-error.ts'
 import { NetworkError } from './errors.ts'
-
-const SECRET_BYTES = 32
-
-/** What a cipher is given at a time. */
-const CIPHER_CHUNK_BYTES = 64 * 1024
+import { createXsalsa20, KEY_BYTES, NONCE_BYTES, type StreamCipher } from './xsalsa20.ts'
 
 /**
- * Connections whose two ciphers, of 64 bytes each, have room in the 640 KiB that all ciphers of this process share, besides
- * a chunk. With more the memory would grow, which breaks the ciphers there are.
- */
-export const MAX_PRIVATE_CONNECTIONS = 4000
-
-/**
- * Lets in only who has the secret, as go-libp2p's private networks do.
+ * Lets in only who has the secret, as go-libp2p's private networks do: each side sends a nonce, and from there on everything is encrypted
+ * with the secret as it stands.
+ *
+ * Not by `@libp2p/pnet` 3.0.27, whose ciphers share a memory that breaks when it grows (libp2p/js-libp2p#3585) and cost more than
+ * everything else that happens to a byte (decision 0019).
  *
  * @throws NetworkError `NET_BAD_SECRET`
  */
@@ -28,78 +23,88 @@ export function connectionProtector(
     logger.warn('no cluster secret is set: anybody who reaches this peer can join its network')
     return undefined
   }
-  if (secret.length !== SECRET_BYTES) {
+  if (secret.length !== KEY_BYTES) {
     throw new NetworkError(
-      `the cluster secret has ${secret.length} bytes instead of ${SECRET_BYTES}; set cluster.secret to 64 hexadecimal digits`,
+      `the cluster secret has ${secret.length} bytes instead of ${KEY_BYTES}; set cluster.secret to 64 hexadecimal digits`,
       { code: 'NET_BAD_SECRET', length: secret.length },
     )
   }
-  const psk = utf8(`/key/swarm/psk/1.0.0/\n/base16/\n${toHex(secret)}`)
-  return () => markHandshake(sparingCiphers(preSharedKey({ psk })()))
+  return () =>
+    markHandshake({
+      // libp2p protects what a transport gives it.
+      protect: (connection, options) => encrypted(connection as MultiaddrConnection, secret, options),
+    })
 }
 
-/** One direction of a connection; part of the package xsalsa20. */
-export interface Cipher {
-  update(input: Uint8Array, output?: Uint8Array): Uint8Array
-  finalize(): void
+async function encrypted(
+  connection: MultiaddrConnection,
+  secret: Uint8Array,
+  options: Parameters<ConnectionProtector['protect']>[1],
+): Promise<MultiaddrConnection> {
+  const localNonce = crypto.getRandomValues(new Uint8Array(NONCE_BYTES))
+  const bytes = byteStream(connection)
+  const [remoteNonce] = await Promise.all([
+    bytes.read({ ...options, bytes: NONCE_BYTES }),
+    bytes.write(localNonce, options),
+  ])
+  // Gives back what has come behind the nonce.
+  bytes.unwrap()
+  return new EncryptedConnection(
+    connection,
+    createXsalsa20(secret, remoteNonce.subarray()),
+    createXsalsa20(secret, localNonce),
+  )
 }
 
-/** What `@libp2p/pnet` 3 makes of a connection, with parts that it keeps to itself. */
-interface Box {
-  inboundXor: Cipher
-  outboundXor: Cipher
-}
+class EncryptedConnection extends AbstractMultiaddrConnection {
+  readonly #connection: MultiaddrConnection
+  readonly #outbound: StreamCipher
 
-/**
- * All ciphers of a process share one WebAssembly memory of 640 KiB. Growing it, for one message that does not fit or
- * because ciphers are never given back, detaches it from all other ciphers, which then grow it again each time they are
- * used: a few hundred messages later no connection of this process works any more. `@libp2p/pnet` 3.0.27 does both
- * (libp2p/js-libp2p#3585).
- */
-function sparingCiphers(protector: ConnectionProtector): ConnectionProtector {
-  return {
-    async protect(connection, options) {
-      const box = await protector.protect(connection, options)
-      spareCiphers(box as typeof box & Box)
-      return box
-    },
+  constructor(connection: MultiaddrConnection, inbound: StreamCipher, outbound: StreamCipher) {
+    const { remoteAddr, direction } = connection
+    super({ remoteAddr, direction, log: connection.log.newScope('private-network') })
+    this.#connection = connection
+    this.#outbound = outbound
+    connection.addEventListener('message', ({ data }) => {
+      // In its place: what has arrived is ours alone.
+      for (const part of pieces(data)) this.onData(inbound.update(part, part))
+    })
+    connection.addEventListener('drain', () => this.safeDispatchEvent('drain'))
+    connection.addEventListener('close', ({ error, local }) => {
+      if (error === undefined) this.onTransportClosed()
+      else if (local === true) this.abort(error)
+      else this.onRemoteReset()
+    })
   }
-}
 
-/** Exported for its test. */
-export function spareCiphers(box: Box & Pick<MultiaddrConnection, 'addEventListener'>): void {
-  const ciphers = [new SparingCipher(box.inboundXor), new SparingCipher(box.outboundXor)] as const
-  ;[box.inboundXor, box.outboundXor] = ciphers
-  box.addEventListener('close', () => {
-    for (const cipher of ciphers) cipher.finalize()
-  })
-}
-
-class SparingCipher implements Cipher {
-  #cipher: Cipher | undefined
-
-  constructor(cipher: Cipher) {
-    assert(typeof cipher.finalize === 'function', 'this is not the cipher of @libp2p/pnet 3')
-    this.#cipher = cipher
-  }
-
-  update(input: Uint8Array, output: Uint8Array = new Uint8Array(input.length)): Uint8Array {
-    // What still comes for a closed connection is for nobody.
-    if (this.#cipher === undefined) return output
-    for (let start = 0; start < input.length; start += CIPHER_CHUNK_BYTES) {
-      const end = start + CIPHER_CHUNK_BYTES
-      this.#cipher.update(input.subarray(start, end), output.subarray(start, end))
+  override sendData(data: Uint8ArrayList): { readonly sentBytes: number; readonly canSendMore: boolean } {
+    const sentBytes = data.byteLength
+    const sent = Buffer.allocUnsafe(sentBytes)
+    let at = 0
+    for (const piece of data) {
+      this.#outbound.update(piece, sent.subarray(at, at + piece.length))
+      at += piece.length
     }
-    return output
+    return { sentBytes, canSendMore: this.#connection.send(sent) }
   }
 
-  finalize(): void {
-    const cipher = this.#cipher
-    this.#cipher = undefined
-    try {
-      cipher?.finalize()
-    } catch {
-      // The memory has grown all the same, through somebody else's connections in this process. Then nothing is to be given back.
-    }
+  override async sendClose(options?: Parameters<MultiaddrConnection['close']>[0]): Promise<void> {
+    await this.#connection.close(options)
   }
+
+  override sendReset(error: Error): void {
+    this.#connection.abort(error)
+  }
+
+  override sendPause(): void {
+    this.#connection.pause()
+  }
+
+  override sendResume(): void {
+    this.#connection.resume()
+  }
+}
+
+function pieces(data: Uint8Array | Uint8ArrayList): Iterable<Uint8Array> {
+  return data instanceof Uint8Array ? [data] : data
 }
