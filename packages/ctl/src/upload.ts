@@ -1,5 +1,5 @@
-/** Turns the arguments of `add` into the parts of an upload: local files and folders, and web pages. */
-import type { AddPart } from '@ipfs-cluster/api'
+/** Turns the arguments of `add` into the parts of an upload: local files and folders, web pages, and standard input. */
+import { compareUtf8, type AddPart } from '@ipfs-cluster/api'
 import { LocalFailure } from './failure.ts'
 import { networkText } from './host-transport.ts'
 import type { FileKind, Files, Io } from './io.ts'
@@ -11,15 +11,24 @@ export interface UploadOptions {
   readonly noCopy: boolean
 }
 
+/** The argument that stands for standard input, as for many programs; a file of that name is `./-`. */
+const STDIN = '-'
+/** What Node puts in place of bytes that are not UTF-8. */
+const REPLACEMENT = '\uFFFD'
+
+/** What of the outside an upload is read from. */
+export type UploadIo = Pick<Io, 'files' | 'fetch' | 'stdin' | 'signal'>
+
 /** An argument that has been looked at, but not read. */
 type Entry =
+  | { readonly source: 'stdin' }
   | { readonly source: 'web'; readonly name: string; readonly url: string }
   | { readonly source: 'files'; readonly name: string; readonly path: string }
 
 export interface Upload {
   /** Read as they are taken, once. */
   readonly parts: AsyncIterable<AddPart>
-  /** Bytes of all files; `undefined` when there is a URL among them. */
+  /** Bytes of all files; `undefined` when there is a URL or standard input among them. */
   size(): Promise<number | undefined>
 }
 
@@ -31,8 +40,11 @@ export interface Upload {
 export async function readUpload(
   paths: readonly string[],
   options: UploadOptions,
-  io: Pick<Io, 'files' | 'fetch' | 'signal'>,
+  io: UploadIo,
 ): Promise<Upload> {
+  if (paths.filter(path => path === STDIN).length > 1) {
+    throw new LocalFailure('', `standard input (${STDIN}) can be read only once`)
+  }
   const entries: Entry[] = []
   for (const path of paths) entries.push(await look(path, options, io.files))
   return { parts: parts(entries, options, io), size: () => sizeOf(entries, options, io.files) }
@@ -45,7 +57,7 @@ async function sizeOf(
 ): Promise<number | undefined> {
   let size = 0
   for (const entry of entries) {
-    if (entry.source === 'web') return undefined
+    if (entry.source !== 'files') return undefined
     for await (const { path, kind } of walk(entry.path, entry.name, options, files)) {
       if (kind === 'file') size += await files.size(path)
     }
@@ -54,6 +66,7 @@ async function sizeOf(
 }
 
 async function look(path: string, options: UploadOptions, files: Files): Promise<Entry> {
+  if (path === STDIN) return { source: 'stdin' }
   try {
     if (/^https?:/.test(path)) {
       const url = URL.parse(path)
@@ -75,10 +88,15 @@ async function look(path: string, options: UploadOptions, files: Files): Promise
 async function* parts(
   entries: readonly Entry[],
   options: UploadOptions,
-  io: Pick<Io, 'files' | 'fetch' | 'signal'>,
+  io: UploadIo,
 ): AsyncGenerator<AddPart> {
   try {
     for (const entry of entries) {
+      if (entry.source === 'stdin') {
+        // Without a name: in a folder the peer calls it by its CID.
+        yield { path: '', kind: 'file', content: io.stdin() }
+        continue
+      }
       if (entry.source === 'web') {
         yield { path: entry.name, kind: 'file', content: download(entry.url, io), absPath: entry.url }
         continue
@@ -106,12 +124,22 @@ async function* walk(
   options: UploadOptions,
   files: Files,
 ): AsyncGenerator<Found> {
-  const kind = await files.kind(path)
+  const kind = await kindOf(path, files)
   yield { path, name, kind }
   if (kind !== 'directory') return
-  for (const child of (await files.names(path)).sort()) {
+  for (const child of (await files.names(path)).sort(compareUtf8)) {
     if (child.startsWith('.') && !options.hidden) continue
     yield* walk(`${path === '/' ? '' : path}/${child}`, `${name}/${child}`, options, files)
+  }
+}
+
+async function kindOf(path: string, files: Files): Promise<FileKind> {
+  try {
+    return await files.kind(path)
+  } catch (cause) {
+    if (!path.includes(REPLACEMENT)) throw cause
+    const message = `the name of ${path} is perhaps not UTF-8, and such names cannot be added: rename it`
+    throw new Error(message, { cause })
   }
 }
 

@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs'
 import { lstat, readdir, readlink } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import type { AddPart } from '../route.ts'
+import { compareUtf8 } from '../utf8-order.ts'
 
 /** Bytes of one read. */
 const READ_SIZE = 256 * 1024
@@ -38,7 +39,7 @@ async function* walk(path: string, name: string, options: PathPartsOptions): Asy
   } else if (stats.isDirectory()) {
     if (options.recursive === false) throw new Error(`${path} is a folder: set recursive to add it`)
     yield { path: name, kind: 'directory', content: once() }
-    for (const child of (await readdir(path)).sort()) {
+    for (const child of (await readdir(path)).sort(compareUtf8)) {
       if (child.startsWith('.') && options.hidden !== true) continue
       yield* walk(join(path, child), `${name}/${child}`, options)
     }

@@ -5,6 +5,7 @@ import { from as hasher } from 'multiformats/hashes/hasher'
 import type { MultihashHasher } from 'multiformats/hashes/interface'
 import type { CID } from 'multiformats/cid'
 import { blockCorrupt, IpfsNodeError } from '../errors.ts'
+import { HASH_FUNCTIONS, hashFunctionOfCode } from '../hashes.ts'
 
 /** Multihash code of data kept inside the CID itself. */
 export const IDENTITY = 0x00
@@ -13,7 +14,7 @@ export const SHA2_256 = 0x12
 /** Shortest truncated digest taken as proof (Go: `verifcid`). */
 const MIN_DIGEST_BYTES = 20
 
-/** Hash functions of the multicodec table that Node has; a block with another one could not be verified, so it is refused. */
+/** Hash functions of the multicodec table that Node has; a block with one that is neither here nor in `hashes.ts` is refused. */
 const ALGORITHMS: Readonly<Record<number, string>> = {
   0x11: 'sha1',
   [SHA2_256]: 'sha256',
@@ -36,15 +37,19 @@ export function sha256(data: Uint8Array): ReturnType<typeof createDigest<typeof 
 export function matches(cid: CID, data: Uint8Array): boolean {
   const { code, digest } = cid.multihash
   if (code === IDENTITY) return equalBytes(digest, data)
-  const algorithm = ALGORITHMS[code]
-  if (algorithm === undefined) {
+  const full = digestOf(code, data)
+  if (full === undefined) {
     throw new IpfsNodeError(
       `block ${cid} cannot be verified: hash function 0x${code.toString(16)} is not supported`,
       { code: 'IPFS_UNKNOWN_HASH', cid: cid.toString(), hash: code },
     )
   }
-  const full = hash(algorithm, data, 'buffer')
   return digest.length >= Math.min(MIN_DIGEST_BYTES, full.length) && hasPrefix(full, digest)
+}
+
+function digestOf(code: number, data: Uint8Array): Uint8Array | undefined {
+  const algorithm = ALGORITHMS[code]
+  return algorithm === undefined ? hashFunctionOfCode(code)?.digest(data) : hash(algorithm, data, 'buffer')
 }
 
 /** @throws IpfsNodeError `IPFS_BLOCK_CORRUPT`, `IPFS_UNKNOWN_HASH` */
@@ -53,10 +58,9 @@ export function verify(cid: CID, data: Uint8Array): void {
 }
 
 /** For whoever verifies blocks by himself. */
-export const HASHERS: readonly MultihashHasher[] = Object.entries(ALGORITHMS).map(([code, algorithm]) =>
-  hasher({
-    name: algorithm,
-    code: Number(code),
-    encode: data => Uint8Array.from(hash(algorithm, data, 'buffer')),
-  }),
+export const HASHERS: readonly MultihashHasher[] = [
+  ...Object.entries(ALGORITHMS).map(([code, name]) => ({ code: Number(code), name })),
+  ...HASH_FUNCTIONS.filter(({ code }) => !Object.hasOwn(ALGORITHMS, code)),
+].map(({ code, name }) =>
+  hasher({ name, code, encode: data => Uint8Array.from(digestOf(code, data) as Uint8Array) }),
 )

@@ -92,7 +92,7 @@ describe('file layouts', () => {
 })
 
 describe('specifications of chunkers', () => {
-  for (const bad of ['-', 'default-1', 'buzhash-1', 'Size-1', 'fancy']) {
+  for (const bad of ['-', 'default-1', 'buzhash1', 'Size-1', 'fancy']) {
     it(`${bad} is none`, () => {
       assert.throws(() => createChunker(bad), { message: `unrecognized chunker option: ${bad}` })
     })

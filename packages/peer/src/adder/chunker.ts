@@ -19,12 +19,11 @@ const MAX_PIECES = 32
 
 /** @throws AdderError `ADD_UNSUPPORTED` with Go's text for a specification that is none. */
 export function createChunker(specification: string): Chunker {
+  if (specification === '' || specification === 'default') {
+    return source => fixedChunks(source, DEFAULT_CHUNK_BYTES)
+  }
   const [name, ...parameters] = specification.split('-')
-  // The others take no parameters.
-  switch (name === 'size' || name === 'rabin' ? name : specification) {
-    case '':
-    case 'default':
-      return source => fixedChunks(source, DEFAULT_CHUNK_BYTES)
+  switch (name) {
     case 'size': {
       if (parameters.length !== 1) throw bad('incorrect chunker string format (expected size-{size})')
       const size = integer(parameters[0])
@@ -35,6 +34,7 @@ export function createChunker(specification: string): Chunker {
       const sizes = rabinSizes(parameters)
       return source => rabinChunks(source, sizes)
     }
+    // Whatever stands behind it is ignored, as by Go.
     case 'buzhash':
       return buzhashChunks
     default:

@@ -1,6 +1,8 @@
 /** Directories: the tree that an upload describes, and its nodes, sharded (HAMT) where a plain one would be too large. */
-import { compareBytes, utf8 } from '@ipfs-cluster/base'
+import { compareUtf8 } from '@ipfs-cluster/api'
+import { utf8 } from '@ipfs-cluster/base'
 import { murmur364 } from '@multiformats/murmur3'
+import { CID } from 'multiformats/cid'
 import { badContent } from './errors.ts'
 import { encodeDirectory, encodeShard, linkWeight, type DagNode, type Link } from './unixfs.ts'
 
@@ -13,7 +15,14 @@ const MAX_DEPTH = 1024
 export type StoreNode = (data: Uint8Array, linkedSize: number) => Promise<DagNode>
 
 export interface Directory {
-  readonly entries: Map<string, DagNode | Directory>
+  readonly entries: Map<string, PackedNode | Directory>
+}
+
+/** A node that has been stored, in little space: a folder may have a million of them. */
+interface PackedNode {
+  /** Its bytes, a character each. */
+  readonly cid: string
+  readonly cumulativeSize: number
 }
 
 export function createDirectory(): Directory {
@@ -45,16 +54,17 @@ export function makeDirectories(root: Directory, names: readonly string[]): Dire
 }
 
 /**
- * The same content may come twice. Go takes other content too and keeps the last without a word, so that the first is lost.
+ * The same content may come twice. Kubo refuses other content, as we do; Go keeps the last without a word, so that the first is lost.
  *
  * @throws AdderError `ADD_BAD_CONTENT` when the name is taken.
  */
 export function putFile(directory: Directory, name: string, node: DagNode, path: string): void {
   const existing = directory.entries.get(name)
-  if (existing !== undefined && (isDirectory(existing) || !existing.cid.equals(node.cid))) {
+  const packed = pack(node)
+  if (existing !== undefined && (isDirectory(existing) || existing.cid !== packed.cid)) {
     throw badContent(path, `the upload has two different entries of the name ${path}`)
   }
-  directory.entries.set(name, node)
+  directory.entries.set(name, packed)
 }
 
 /** A directory that has been stored, with its path from where the storing began. */
@@ -63,76 +73,100 @@ export interface StoredDirectory {
   readonly node: DagNode
 }
 
-/** Stores the tree below `directory`, children first and by name, itself last. */
+/**
+ * Stores the tree below `directory`, children first, itself last. What is returned is in the order in which Kubo tells of it: by name,
+ * or, where a directory is sharded, as its shards are walked.
+ */
 export async function storeDirectory(
   directory: Directory,
   store: StoreNode,
   names: readonly string[] = [],
 ): Promise<StoredDirectory[]> {
-  const stored: StoredDirectory[] = []
-  const links: Link[] = []
+  const below = new Map<string, StoredDirectory[]>()
+  const links: PackedLink[] = []
+  let weight = 0
   for (const [name, entry] of sortedEntries(directory)) {
+    let node: PackedNode
     if (isDirectory(entry)) {
-      const below = await storeDirectory(entry, store, [...names, name])
-      stored.push(...below)
-      links.push({ name, node: (below.at(-1) as StoredDirectory).node })
+      const stored = await storeDirectory(entry, store, [...names, name])
+      below.set(name, stored)
+      node = pack((stored.at(-1) as StoredDirectory).node)
     } else {
-      links.push({ name, node: entry })
+      node = entry
     }
+    weight += linkWeight(name, node.cid.length)
+    links.push({ name, node })
   }
-  const weight = links.reduce((sum, { name, node }) => sum + linkWeight(name, node.cid), 0)
-  const node =
-    weight > SHARD_THRESHOLD_BYTES
-      ? await storeShard(await hashNames(links), 0, store)
-      : await store(encodeDirectory(links), linkedSize(links))
-  stored.push({ names, node })
-  return stored
+  if (weight <= SHARD_THRESHOLD_BYTES) {
+    const unpacked = links.map(({ name, node }) => ({ name, node: unpack(node) }))
+    const node = await store(encodeDirectory(unpacked), linkedSize(unpacked))
+    return [...[...below.values()].flat(), { names, node }]
+  }
+  const hashed = await hashNames(links)
+  const node = await storeShard(hashed, 0, store)
+  const walked = below.size === 0 ? [] : hashed.flatMap(({ name }) => below.get(name) ?? [])
+  return [...walked, { names, node }]
 }
 
-interface HashedLink extends Link {
-  /** Each byte chooses the slot at one level. */
-  readonly hash: Uint8Array
+interface PackedLink {
+  readonly name: string
+  readonly node: PackedNode
 }
 
-async function hashNames(links: readonly Link[]): Promise<HashedLink[]> {
-  return await Promise.all(
-    links.map(async link => ({ ...link, hash: await murmur364.encode(utf8(link.name)) })),
-  )
+/** With the hash of its name, in two halves of 32 bits. */
+interface HashedLink extends PackedLink {
+  readonly high: number
+  readonly low: number
 }
 
+/** In the order of their hashes: that of a walk through the shards. */
+async function hashNames(links: readonly PackedLink[]): Promise<HashedLink[]> {
+  const hashed: HashedLink[] = []
+  for (const { name, node } of links) {
+    const { buffer, byteOffset } = await murmur364.encode(utf8(name))
+    const view = new DataView(buffer, byteOffset)
+    hashed.push({ name, node, high: view.getUint32(0), low: view.getUint32(4) })
+  }
+  return hashed.sort((a, b) => a.high - b.high || a.low - b.low)
+}
+
+/** @param links in the order of their hashes. */
 async function storeShard(links: readonly HashedLink[], level: number, store: StoreNode): Promise<DagNode> {
   const bySlot = Map.groupBy(links, link => slotOf(link, level))
-  const slots = [...bySlot.keys()].sort((a, b) => a - b)
   const out: Link[] = []
-  for (const slot of slots) {
+  for (const [slot, inSlot] of bySlot) {
     const prefix = slot.toString(16).toUpperCase().padStart(2, '0')
-    const inSlot = bySlot.get(slot) ?? []
     const [only] = inSlot
-    if (inSlot.length === 1 && only !== undefined) out.push({ name: prefix + only.name, node: only.node })
+    if (inSlot.length === 1 && only !== undefined)
+      out.push({ name: prefix + only.name, node: unpack(only.node) })
     else out.push({ name: prefix, node: await storeShard(inSlot, level + 1, store) })
   }
-  return await store(encodeShard(slots, out), linkedSize(out))
+  return await store(encodeShard([...bySlot.keys()], out), linkedSize(out))
 }
 
-function slotOf({ hash, name }: HashedLink, level: number): number {
-  const slot = hash[level]
+/** A byte of the hash chooses at each level. */
+function slotOf({ high, low, name }: HashedLink, level: number): number {
   // Eight bytes of hash are all there are; names made to collide in them cannot be stored.
-  if (slot === undefined)
-    throw badContent(name, `the name ${name} collides with others: sharded directory too deep`)
-  return slot
+  if (level >= 8) throw badContent(name, `the name ${name} collides with others: sharded directory too deep`)
+  return ((level < 4 ? high : low) >>> (24 - 8 * (level % 4))) & 0xff
 }
 
 function linkedSize(links: readonly Link[]): number {
   return links.reduce((sum, { node }) => sum + node.cumulativeSize, 0)
 }
 
-function sortedEntries(directory: Directory): [string, DagNode | Directory][] {
-  return [...directory.entries]
-    .map(([name, entry]) => ({ name, entry, bytes: utf8(name) }))
-    .sort((a, b) => compareBytes(a.bytes, b.bytes))
-    .map(({ name, entry }) => [name, entry])
+function sortedEntries({ entries }: Directory): [string, PackedNode | Directory][] {
+  return [...entries].sort(([a], [b]) => compareUtf8(a, b))
 }
 
-function isDirectory(entry: DagNode | Directory): entry is Directory {
+function pack({ cid, cumulativeSize }: DagNode): PackedNode {
+  return { cid: Buffer.from(cid.bytes).toString('latin1'), cumulativeSize }
+}
+
+function unpack({ cid, cumulativeSize }: PackedNode): DagNode {
+  return { cid: CID.decode(Buffer.from(cid, 'latin1')), cumulativeSize, fileSize: 0 }
+}
+
+function isDirectory(entry: PackedNode | Directory): entry is Directory {
   return 'entries' in entry
 }

@@ -2,7 +2,7 @@
  * UnixFS nodes as bytes. The protobufs are written by hand: they are a few fields, their exact form decides the CIDs, and a leaf is
  * framed with one copy of its data (formats: UnixFS specification, dag-pb specification).
  */
-import { concatBytes, EMPTY_BYTES, utf8 } from '@ipfs-cluster/base'
+import { concatBytes, EMPTY_BYTES } from '@ipfs-cluster/base'
 import { encode, prepare } from '@ipld/dag-pb'
 import type { CID } from 'multiformats/cid'
 
@@ -68,8 +68,8 @@ export function encodeShard(slots: readonly number[], links: readonly Link[]): U
 }
 
 /** What the links of a directory weigh when it is decided whether to shard it (boxo `SizeEstimationLinks`). */
-export function linkWeight(name: string, cid: CID): number {
-  return utf8(name).length + cid.bytes.length
+export function linkWeight(name: string, cidBytes: number): number {
+  return Buffer.byteLength(name) + cidBytes
 }
 
 function encodeNode(unixfs: Uint8Array, links: readonly Link[]): Uint8Array {

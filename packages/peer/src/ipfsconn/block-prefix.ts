@@ -23,6 +23,7 @@ const HASH_NAMES: Readonly<Record<number, string>> = {
   0x15: 'sha3-384',
   0x16: 'sha3-256',
   0x17: 'sha3-224',
+  0x19: 'shake-256',
   0x1a: 'keccak-224',
   0x1b: 'keccak-256',
   0x1c: 'keccak-384',
