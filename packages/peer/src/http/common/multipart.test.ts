@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
 import { test } from 'node:test'
-import { uploadParts } from './multipart.ts'
+import { createManualClock } from '@ipfs-cluster/testkit'
+import { UPLOAD_STALL_MS, uploadParts } from './multipart.ts'
 
 function requestWith(...pieces: readonly string[]): IncomingMessage {
   const request = new IncomingMessage(new Socket())
@@ -78,4 +79,48 @@ test('a field is a file without a name; multipart/mixed will do', async () => {
     }
     assert.deepEqual(seen, [['', 'file', 'abc']])
   }
+})
+
+test('a client that sends nothing for ten minutes has gone; one that is slow, or waits for us, has not', async () => {
+  const clock = createManualClock()
+  const request = new IncomingMessage(new Socket())
+  request.headers['content-type'] = 'multipart/form-data; boundary=b'
+  const parts = uploadParts(request, new AbortController().signal, clock)[Symbol.asyncIterator]()
+  request.push(`${HEAD}abc`)
+  const { value } = await parts.next()
+  const content = value?.content[Symbol.asyncIterator]()
+  assert.equal(String((await content?.next())?.value), 'abc')
+  // Nobody asks for more.
+  await clock.advance(UPLOAD_STALL_MS * 2)
+  for (let more = 0; more < 3; more++) {
+    const next = content?.next()
+    await clock.advance(UPLOAD_STALL_MS - 1)
+    request.push('d')
+    assert.equal(String((await next)?.value), 'd')
+  }
+  const refused = assert.rejects(async () => await content?.next(), {
+    code: 'HTTP_BAD_UPLOAD',
+    message: 'error reading request: nothing came for 10 minutes',
+  })
+  await clock.advance(UPLOAD_STALL_MS)
+  await refused
+})
+
+test('whoever leaves in the middle leaves the request as it is, for an answer', async () => {
+  const open = () => {
+    const request = new IncomingMessage(new Socket())
+    request.headers['content-type'] = 'multipart/form-data; boundary=b'
+    request.push(HEAD)
+    return request
+  }
+  const request = open()
+  for await (const _ of uploadParts(request, new AbortController().signal)) break
+  assert.equal(request.destroyed, false)
+  assert.equal(request.listenerCount('data'), 0)
+  const gone = new AbortController()
+  const parts = uploadParts(open(), gone.signal)[Symbol.asyncIterator]()
+  await parts.next()
+  const next = parts.next()
+  gone.abort(new Error('the client left'))
+  await assert.rejects(next, { message: /the client left/ })
 })

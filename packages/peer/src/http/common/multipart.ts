@@ -1,81 +1,126 @@
 /** `multipart/form-data` uploads as Kubo's clients send them (reference api.md 1.6 "Multipart layout"). */
 import type { IncomingMessage } from 'node:http'
-import type { Readable } from 'node:stream'
-import { Busboy, type BusboyHeaders } from '@fastify/busboy'
-import { asError, Channel, errorMessage } from '@ipfs-cluster/base'
+import { createStallGuard, errorMessage, systemClock, type Clock } from '@ipfs-cluster/base'
 import type { AddPart } from '../../adder/index.ts'
 import { HttpError } from './errors.ts'
+import { headerParameter, readParts, type FormPart, type ReadChunk } from './part-reader.ts'
+
+/** A client that is waited for and sends nothing for so long is taken to be gone: with it goes what its upload holds on all destinations. */
+export const UPLOAD_STALL_MS = 10 * 60_000
 
 /**
- * Parts that wait to be taken. The parser stops at a part whose content is not read, so what waits are the parts of one network chunk;
- * the limit only guards against a part without content repeated without end.
- */
-const WAITING_PARTS_MAX = 65_536
-
-/**
- * The parts of an upload in order, with back-pressure down to the socket. Ends with an error when the upload is cut short.
+ * The parts of an upload in order, with back-pressure down to the socket. Ends with an error when the upload is cut short, stands still
+ * (`UPLOAD_STALL_MS`) or is not what it says. Leaving early leaves the request to the caller, paused.
  *
  * @throws HttpError `HTTP_BAD_UPLOAD` at once when the request is no multipart upload.
  */
-export function uploadParts(request: IncomingMessage, signal: AbortSignal): AsyncIterable<AddPart> {
-  const bad = (cause: unknown) =>
-    new HttpError(`error reading request: ${errorMessage(cause)}`, { code: 'HTTP_BAD_UPLOAD' }, { cause })
-  const headers = { ...request.headers, 'content-type': formData(request.headers['content-type'] ?? '') }
-  let parser: InstanceType<typeof Busboy>
+export function uploadParts(
+  request: IncomingMessage,
+  signal: AbortSignal,
+  clock: Clock = systemClock,
+): AsyncIterable<AddPart> {
+  const boundary = boundaryOf(request.headers['content-type'] ?? '')
+  return addParts(request, boundary, signal, clock)
+}
+
+async function* addParts(
+  request: IncomingMessage,
+  boundary: string,
+  signal: AbortSignal,
+  clock: Clock,
+): AsyncGenerator<AddPart> {
+  using body = readBody(request, signal, clock)
   try {
-    // A part without a file name is a file without a name.
-    parser = new Busboy({ headers: headers as BusboyHeaders, preservePath: true, isPartAFile: () => true })
+    for await (const part of readParts(body.read, boundary)) yield addPart(part)
   } catch (error) {
-    throw bad(error)
+    throw badUpload(error)
   }
-  const parts = new Channel<AddPart>(WAITING_PARTS_MAX)
-  let unread: Readable | undefined
-  let stopped = false
-  const stop = (error: unknown) => {
-    if (stopped) return
-    stopped = true
-    const failure = bad(error)
-    parts.fail(failure)
-    request.unpipe(parser)
-    parser.destroy()
-    // Whoever reads a part must not take its beginning for all of it.
-    unread?.destroy(failure)
-  }
-  parser.on('file', (_field, content, filename: string | undefined, _encoding, mimeType) => {
-    const kind = partKind(mimeType)
-    // A folder has no content that anybody would read, and an unread part stops the parser.
-    if (kind === 'directory') content.resume()
-    const bytes: AsyncIterable<Uint8Array> = kind === 'directory' ? nothing() : contentOf(content, bad)
-    const part: AddPart = { path: partPath(filename ?? ''), kind, content: bytes }
-    unread = content
-    content.once('end', () => {
-      if (unread === content) unread = undefined
-    })
-    // Without a listener a late error of an unread part would end the process.
-    content.on('error', stop)
-    if (!parts.tryPush(part)) stop(new Error(`more than ${WAITING_PARTS_MAX} parts without content in a row`))
-  })
-  parser.on('finish', () => parts.end())
-  parser.on('error', stop)
-  request.once('error', stop)
-  request.once('close', () => {
-    if (!request.complete) stop(new Error('the upload ended early'))
-  })
-  signal.addEventListener('abort', () => stop(asError(signal.reason)), { once: true })
-  request.pipe(parser)
-  return parts
+}
+
+function addPart({ headers, content }: FormPart): AddPart {
+  // A part without a file name is a file without a name.
+  const filename = headerParameter(headers.get('content-disposition') ?? '', 'filename') ?? ''
+  const kind = partKind(headers.get('content-type') ?? '')
+  // Whatever a folder has for content has no meaning; it is skipped.
+  return { path: partPath(filename), kind, content: kind === 'directory' ? nothing() : contentOf(content) }
+}
+
+interface BodyReader extends Disposable {
+  readonly read: ReadChunk
 }
 
 /**
- * The type of an upload in the form that the parser takes. Texts are those of Go's `http.ErrNotMultipart` and `ErrMissingBoundary`.
+ * A body, chunk by chunk. Unlike the request's own iterator it can be left while it waits, and does not end the request then: an answer
+ * is to follow.
+ */
+function readBody(request: IncomingMessage, signal: AbortSignal, clock: Clock): BodyReader {
+  const chunks: Buffer[] = []
+  let failure: unknown
+  let waiting: (() => void) | undefined
+  const wake = () => {
+    waiting?.()
+    waiting = undefined
+  }
+  const fail = (error: unknown) => {
+    failure ??= error
+    wake()
+  }
+  const guard = createStallGuard(clock, UPLOAD_STALL_MS, () => waiting !== undefined)
+  const onData = (chunk: Buffer) => {
+    chunks.push(chunk)
+    request.pause()
+    guard.progress()
+    wake()
+  }
+  const onClose = () => {
+    if (!request.complete) fail(new Error('the upload ended early'))
+    else wake()
+  }
+  const onAbort = () => fail(signal.reason)
+  const onStall = () => fail(new Error(`nothing came for ${UPLOAD_STALL_MS / 60_000} minutes`))
+  request.pause()
+  request.on('data', onData).on('end', wake).on('close', onClose).on('error', fail)
+  signal.addEventListener('abort', onAbort)
+  guard.signal.addEventListener('abort', onStall)
+  if (signal.aborted) onAbort()
+  return {
+    async read() {
+      while (true) {
+        if (failure !== undefined) throw failure
+        const chunk = chunks.shift()
+        if (chunk !== undefined) return chunk
+        if (request.readableEnded) return undefined
+        if (request.destroyed) throw new Error('the upload ended early')
+        const { promise, resolve } = Promise.withResolvers<void>()
+        waiting = resolve
+        guard.progress()
+        request.resume()
+        await promise
+      }
+    },
+    [Symbol.dispose]() {
+      guard[Symbol.dispose]()
+      signal.removeEventListener('abort', onAbort)
+      request.off('data', onData).off('end', wake).off('close', onClose)
+      request.pause()
+      fail(new Error('nobody reads the upload any more'))
+      // `fail` stays on 'error': without a listener a late one would end the process.
+    },
+  }
+}
+
+/**
+ * What stands between the parts. Texts are those of Go's `http.ErrNotMultipart` and `ErrMissingBoundary`.
  *
  * @throws HttpError `HTTP_BAD_UPLOAD`
  */
-function formData(type: string): string {
+function boundaryOf(type: string): string {
   const [, parameters] = /^multipart\/(?:form-data|mixed)\s*(;.*)?$/i.exec(type.trim()) ?? [undefined, 'none']
   const bad = (message: string) => new HttpError(message, { code: 'HTTP_BAD_UPLOAD' })
   if (parameters === undefined) throw bad('no multipart boundary param in Content-Type')
-  if (!/;\s*boundary=("[^"]+"|[^\s";]+)/i.test(parameters)) {
+  const [, quoted, bare] = /;\s*boundary=(?:"([^"]+)"|([^\s";]+))/i.exec(parameters) ?? []
+  const boundary = quoted ?? bare
+  if (boundary === undefined) {
     const isMissing = !/boundary/i.test(parameters) && parameters !== 'none'
     throw bad(
       isMissing
@@ -83,32 +128,43 @@ function formData(type: string): string {
         : "request Content-Type isn't multipart/form-data",
     )
   }
-  return `multipart/form-data${parameters}`
+  return boundary
 }
 
-/** The file name is escaped as in a URL query. A name that is not stands for itself. */
+/** The file name is escaped as in a URL query. A name that is not stands for itself. @throws Error when it is not UTF-8. */
 function partPath(filename: string): string {
   const spaced = filename.replaceAll('+', ' ')
   try {
     return decodeURIComponent(spaced)
-  } catch {
+  } catch (cause) {
+    const isEscaped = !/%(?![0-9a-f]{2})/i.test(filename)
+    if (isEscaped) throw new Error(`the file name ${JSON.stringify(filename)} is not UTF-8`, { cause })
     // Not escaped at all: some clients send the bare name.
     return filename
   }
 }
 
-function partKind(mimeType: string): AddPart['kind'] {
+function partKind(type: string): AddPart['kind'] {
+  const mimeType = type.split(';', 1)[0]?.trim().toLowerCase()
   if (mimeType === 'application/x-directory') return 'directory'
   return mimeType === 'application/symlink' ? 'symlink' : 'file'
 }
 
 async function* nothing(): AsyncGenerator<Uint8Array> {}
 
-/** The parser ends a part that is cut short with an error of its own. */
-async function* contentOf(content: Readable, bad: (cause: unknown) => HttpError): AsyncGenerator<Uint8Array> {
+async function* contentOf(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   try {
-    yield* content as AsyncIterable<Uint8Array>
+    yield* content
   } catch (error) {
-    throw error instanceof HttpError ? error : bad(error)
+    throw badUpload(error)
   }
+}
+
+function badUpload(cause: unknown): unknown {
+  if (cause instanceof HttpError) return cause
+  return new HttpError(
+    `error reading request: ${errorMessage(cause)}`,
+    { code: 'HTTP_BAD_UPLOAD' },
+    { cause },
+  )
 }
