@@ -76,6 +76,7 @@ const ARGS = {
       cursor: { cid, name: 'a,bc', created: null },
     },
   },
+  exportCar: { cid },
   recover: { cid, local: true },
   recoverAll: { local: true },
   status: { cid, local: true },

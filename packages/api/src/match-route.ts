@@ -3,8 +3,8 @@ import { cleanSegments } from './content-path.ts'
 import type { RouteName } from './route.ts'
 import { ROUTES } from './routes.ts'
 
-export type RouteMatch =
-  | { readonly kind: 'route'; readonly name: RouteName; readonly params: Readonly<Record<string, string>> }
+export type RouteMatch<Name extends string = RouteName> =
+  | { readonly kind: 'route'; readonly name: Name; readonly params: Readonly<Record<string, string>> }
   /** To `path` (escaped), to which the caller appends the query of the request. */
   | { readonly kind: 'redirect'; readonly status: 301 | 307; readonly path: string }
   /** 400: the path is not properly escaped. 404: JSON error `not found`. 405: no body. */
@@ -19,16 +19,27 @@ interface Part {
   readonly rest: boolean
 }
 
-interface Pattern {
-  readonly name: RouteName
+interface Pattern<Name extends string> {
+  readonly name: Name
   readonly method: string
+  /** HEAD is answered, too; Go's own routes refuse it. */
+  readonly hasHead: boolean
   readonly parts: readonly Part[]
 }
 
-const PATTERNS: readonly Pattern[] = (Object.keys(ROUTES) as RouteName[]).map(name => {
-  const { method, path } = ROUTES[name]
-  return { name, method, parts: path.slice(1).split('/').map(compilePart) }
-})
+/** The same rules for other routes: of each its method, and its path with parameters such as `{cid}`. */
+export function routeMatcher<Name extends string>(
+  routes: Readonly<Record<Name, { readonly method: string; readonly path: string; readonly kind?: string }>>,
+): (method: string, escapedPath: string) => RouteMatch<Name> {
+  const patterns = (Object.keys(routes) as Name[]).map((name): Pattern<Name> => {
+    const { method, path, kind } = routes[name]
+    return { name, method, hasHead: kind === 'car', parts: path.slice(1).split('/').map(compilePart) }
+  })
+  return (method, escapedPath) => matchPatterns(patterns, method, escapedPath)
+}
+
+/** @param escapedPath the path of the request line, without the query. */
+export const matchRoute: (method: string, escapedPath: string) => RouteMatch = routeMatcher(ROUTES)
 
 function compilePart(text: string): Part {
   const found = /^\{(\w+)(?::(.+))?\}$/.exec(text)
@@ -38,8 +49,11 @@ function compilePart(text: string): Part {
   return { param, texts: choice === undefined ? [] : choice.split('|'), rest: false }
 }
 
-/** @param escapedPath the path of the request line, without the query. */
-export function matchRoute(method: string, escapedPath: string): RouteMatch {
+function matchPatterns<Name extends string>(
+  patterns: readonly Pattern<Name>[],
+  method: string,
+  escapedPath: string,
+): RouteMatch<Name> {
   let path: string
   try {
     path = decodeURIComponent(escapedPath)
@@ -54,8 +68,11 @@ export function matchRoute(method: string, escapedPath: string): RouteMatch {
   if (clean !== path) return { kind: 'redirect', status: 301, path: escapePath(clean) }
   const segments = path.slice(1).split('/')
   let otherMethod = false
-  for (const pattern of PATTERNS) {
+  for (const pattern of patterns) {
     const params = matchParts(pattern.parts, segments)
+    if (method === 'HEAD' && pattern.hasHead && params !== null) {
+      return { kind: 'route', name: pattern.name, params }
+    }
     if (pattern.method !== method) otherMethod ||= params !== null
     else if (params !== null) return { kind: 'route', name: pattern.name, params }
     // As gorilla/mux: a later route of the same method, whatever its path, makes a known path unknown.

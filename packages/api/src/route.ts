@@ -7,9 +7,11 @@ import type { AddedOutput } from './types.ts'
 /**
  * How a route answers: `json` one document (200); `stream` one document a line (200, or 204 when there is none; an error after the
  * first goes to the trailer `X-Stream-Error`); `empty` nothing (204); `add` as `POST /add`: a multipart upload, answered by a stream
- * or, with `stream-channels=false`, one list; `bulk` takes one document a line and answers each with a line, in order, while it reads.
+ * or, with `stream-channels=false`, one list; `bulk` takes one document a line and answers each with a line, in order, while it reads;
+ * `car` with a CAR archive (200), which breaks off when it fails in the middle, or tells the error in the trailer to whoever says
+ * `TE: trailers`. HEAD gets its head.
  */
-export type RouteKind = 'json' | 'stream' | 'empty' | 'add' | 'bulk'
+export type RouteKind = 'json' | 'stream' | 'empty' | 'add' | 'bulk' | 'car'
 
 /** A request as the server's router sees it. */
 export interface RouteRequest {
@@ -41,7 +43,7 @@ export interface Route<Kind extends RouteKind, Args, Input, Output> {
   /** `{name}` matches one segment, `{name:a|b}` one of those, `{name:.*}` the rest. */
   readonly path: string
   readonly kind: Kind
-  readonly output: Kind extends 'empty' ? null : JsonCodec<Output>
+  readonly output: Kind extends 'empty' | 'car' ? null : JsonCodec<Output>
   /** @throws ApiError `BAD_PARAMETER` */
   readonly encode: (args: Args) => RouteCall
   /** @throws ApiError `BAD_PARAMETER`, for a server to answer with status 400 and the error's message. */
@@ -86,6 +88,11 @@ export interface NdjsonChunks {
   readonly ndjson: AsyncIterable<Uint8Array>
 }
 
+/** An archive that nobody works on before it is read. */
+export interface CarBytes {
+  readonly car: AsyncIterable<Uint8Array>
+}
+
 /** What a handler returns. */
 export type RouteResult<Name extends RouteName> =
   (typeof ROUTES)[Name] extends Route<infer Kind, infer _Args, infer _Input, infer Output>
@@ -97,7 +104,9 @@ export type RouteResult<Name extends RouteName> =
           ? AsyncIterable<AddedOutput>
           : Kind extends 'bulk'
             ? AsyncIterable<string>
-            : void | Promise<void>
+            : Kind extends 'car'
+              ? CarBytes | Promise<CarBytes>
+              : void | Promise<void>
     : never
 
 export type RouteHandler<Name extends RouteName> = (

@@ -10,7 +10,7 @@ import { errorCodec, type JsonCodec } from './json/index.ts'
 import { matchRoute } from './match-route.ts'
 import { parseQuery } from './parse-query.ts'
 import { parseMultipart } from './test-multipart.ts'
-import type { RouteHandlers, RouteName } from './route.ts'
+import type { CarBytes, RouteHandlers, RouteName } from './route.ts'
 import { ROUTES } from './routes.ts'
 
 /** A request that was served, for tests to look at. */
@@ -97,7 +97,7 @@ async function serve(
       )
       return
     }
-    await answer(match.name, response, handler({ ...input, ...parts }), parseQuery(query))
+    await answer(match.name, request, response, handler({ ...input, ...parts }), parseQuery(query))
   } catch (error) {
     sendError(response, error)
   }
@@ -105,13 +105,15 @@ async function serve(
 
 async function answer(
   name: RouteName,
+  request: http.IncomingMessage,
   response: http.ServerResponse,
   result: unknown,
   query: URLSearchParams,
 ): Promise<void> {
   const { kind, output } = ROUTES[name]
   const codec = output as JsonCodec<unknown>
-  if (kind === 'json') {
+  if (kind === 'car') await sendCar(request, response, result as CarBytes | Promise<CarBytes>)
+  else if (kind === 'json') {
     const value = await result
     response.end(`${codec.stringify(value)}\n`)
   } else if (kind === 'empty') {
@@ -123,6 +125,30 @@ async function answer(
   } else {
     await stream(response, result as AsyncIterable<unknown>, codec, kind === 'add')
   }
+}
+
+async function sendCar(
+  request: http.IncomingMessage,
+  response: http.ServerResponse,
+  result: CarBytes | Promise<CarBytes>,
+): Promise<void> {
+  const { car } = await result
+  response.writeHead(200, {
+    'Content-Type': 'application/vnd.ipld.car; version=1',
+    Trailer: 'X-Stream-Error',
+  })
+  response.flushHeaders()
+  if (request.method === 'HEAD') return void response.end()
+  try {
+    for await (const piece of car) {
+      if (!response.write(piece) && !response.destroyed) await drained(response)
+      if (response.destroyed) return
+    }
+  } catch (error) {
+    if (request.headers.te !== 'trailers') return void response.destroy()
+    response.addTrailers([['X-Stream-Error', errorMessage(error)]])
+  }
+  response.end()
 }
 
 async function stream(

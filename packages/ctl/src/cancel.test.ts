@@ -78,6 +78,7 @@ test('an upload is cancelled while it reads, and the file is let go', async () =
       names: async () => [],
       target: async () => '',
       write: async () => undefined,
+      create: async () => assert.fail('nothing is written'),
       async *read() {
         try {
           while (true) {

@@ -18,6 +18,7 @@ import {
   type Command,
 } from '@ipfs-cluster/base/cli'
 import { addCommand } from './commands/add.ts'
+import { exportCommand } from './commands/export.ts'
 import { listingFlags, listingOf } from './commands/listing.ts'
 import { pinCommands } from './commands/pin.ts'
 import { localFlag, readCid } from './commands/shared.ts'
@@ -224,6 +225,7 @@ const COMMANDS: readonly Command<Session>[] = [
   id,
   peers,
   addCommand,
+  exportCommand,
   pinCommands,
   status,
   recover,

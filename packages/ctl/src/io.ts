@@ -6,6 +6,8 @@ export interface Io {
   /** Resolves when there is room for more. */
   stdout(text: string): Promise<void>
   stderr(text: string): Promise<void>
+  /** The same as `stdout` for what is no text; absent when that is a terminal, which it would upset. */
+  readonly stdoutBytes?: ((bytes: Uint8Array) => Promise<void>) | undefined
   readonly stdin: () => AsyncIterable<Uint8Array>
   readonly env: Readonly<Record<string, string | undefined>>
   readonly clock: Clock
@@ -33,7 +35,7 @@ export interface Terminal {
 
 export type FileKind = 'file' | 'directory' | 'symlink' | 'other'
 
-/** The parts of a file system that `add` and `health graph --file` need; failures are Node's errors. */
+/** The parts of a file system that `add`, `export` and `health graph --file` need; failures are Node's errors. */
 export interface Files {
   /** The current directory, without symlinks. */
   currentDirectory(): Promise<string>
@@ -45,4 +47,14 @@ export interface Files {
   target(symlink: string): Promise<string>
   read(file: string): AsyncIterable<Uint8Array>
   write(file: string, content: string): Promise<void>
+  /** A file that is there, or replaces what is, only once it is finished. */
+  create(file: string): Promise<FileSink>
+}
+
+/** Either `finish` or `discard` is called in the end. */
+export interface FileSink {
+  /** Resolves when it is written. */
+  write(bytes: Uint8Array): Promise<void>
+  finish(): Promise<void>
+  discard(): Promise<void>
 }

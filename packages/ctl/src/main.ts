@@ -34,6 +34,7 @@ await using libp2p = createLibp2pDialers()
 process.exitCode = await run(process.argv.slice(2), {
   stdout: writeTo(process.stdout),
   stderr: writeTo(process.stderr),
+  ...(!process.stdout.isTTY && { stdoutBytes: writeTo(process.stdout) }),
   stdin: () => process.stdin,
   env: process.env,
   clock: systemClock,

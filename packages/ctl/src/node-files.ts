@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs'
-import { lstat, readdir, readlink, realpath, writeFile } from 'node:fs/promises'
+import { lstat, open, readdir, readlink, realpath, rename, rm, writeFile } from 'node:fs/promises'
 import type { Files } from './io.ts'
 
 /** Bytes a read. */
@@ -19,4 +19,21 @@ export const nodeFiles: Files = {
   target: symlink => readlink(symlink),
   read: file => createReadStream(file, { highWaterMark: READ_SIZE }),
   write: (file, content) => writeFile(file, content),
+  async create(file) {
+    const partial = `${file}.partial`
+    const handle = await open(partial, 'w')
+    return {
+      async write(bytes) {
+        for (let at = 0; at < bytes.length;) at += (await handle.write(bytes, at)).bytesWritten
+      },
+      async finish() {
+        await handle.close()
+        await rename(partial, file)
+      },
+      async discard() {
+        await handle.close()
+        await rm(partial, { force: true })
+      },
+    }
+  },
 }

@@ -147,6 +147,14 @@ export const handlers: RouteHandlers = {
     if (cid.equals(V0)) throw new HttpError(404, 'pin is not part of the pinset')
     return allocated
   },
+  exportCar({ cid }) {
+    if (cid.equals(V0)) throw new HttpError(404, 'pin is not part of the pinset')
+    const car = async function* () {
+      yield Uint8Array.of(0, 1, 0xff)
+      yield new TextEncoder().encode(`CAR of ${cidText(cid)}`)
+    }
+    return { car: car() }
+  },
   async *statusAll({ filter, cids }) {
     if (filter === 4) return
     for (const cid of cids.length > 0 ? cids : [V0, V1]) yield statusOf(cid)

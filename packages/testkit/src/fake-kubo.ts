@@ -5,6 +5,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
+import { dagBlocks, writeCar } from '@ipfs-cluster/ipfs/car'
 import { CID } from 'multiformats/cid'
 import { matchFailure, type InjectedFailure } from './fake-kubo-failures.ts'
 import { readParts } from './multipart.ts'
@@ -216,9 +217,16 @@ const handlers: Readonly<Record<string, Handler>> = {
     const { cid } = argument(query)
     yield await blockOf(kubo, cid, signal)
   },
+  'dag/export': dagExport,
   async *'config/show'({ kubo }) {
     yield { Datastore: { StorageMax: String(kubo.options.storageMax ?? '10GB') } }
   },
+}
+
+async function* dagExport({ kubo, query, signal }: Call): AsyncGenerator<unknown> {
+  const root = argument(query).cid
+  const blocks = dagBlocks(root, cid => blockOf(kubo, cid, signal))
+  for await (const piece of writeCar(root, blocks)) yield piece
 }
 
 async function* pinAdd({ kubo, query, signal }: Call): AsyncGenerator<unknown> {

@@ -164,6 +164,58 @@ function blockCases(withConnector: WithConnector): void {
   )
 
   it(
+    'gives the blocks of a DAG, each once, in the order of links and as deep as asked',
+    withConnector(async connector => {
+      const [a, b, other] = ['a', 'b', 'not of the DAG'].map(rawBlock) as [
+        NodeWithMeta,
+        NodeWithMeta,
+        NodeWithMeta,
+      ]
+      const below = directoryBlock([
+        { name: 'a', cid: a.cid },
+        { name: 'b', cid: b.cid },
+      ])
+      const root = directoryBlock([
+        { name: 'one', cid: below.cid },
+        { name: 'two', cid: a.cid },
+        { name: 'zwo', cid: below.cid },
+      ])
+      await connector.blockStream(streamOf([a, b, other, below, root]))
+      const dag = async (maxDepth?: number) => {
+        const blocks = await Array.fromAsync(connector.dagBlocks(root.cid, { maxDepth }))
+        const known = new Map([a, b, below, root].map(({ cid, data }) => [`${cid}`, data]))
+        for (const { cid, data } of blocks) {
+          assert.deepEqual(Buffer.from(data), Buffer.from(known.get(`${cid}`) ?? assert.fail(`${cid}`)))
+        }
+        return blocks.map(({ cid }) => `${cid}`)
+      }
+      assert.deepEqual(
+        await dag(),
+        [root, below, a, b].map(({ cid }) => `${cid}`),
+      )
+      assert.deepEqual(
+        await dag(1),
+        [root, below, a].map(({ cid }) => `${cid}`),
+      )
+      assert.deepEqual(await dag(0), [`${root.cid}`])
+    }),
+  )
+
+  it(
+    'stops waiting for a block of a DAG when told to',
+    withConnector(async connector => {
+      const root = directoryBlock([{ name: 'gone', cid: rawBlock('nowhere').cid }])
+      await connector.blockStream(streamOf([root]))
+      for (const maxDepth of [undefined, 1]) {
+        const stop = new AbortController()
+        const reading = Array.fromAsync(connector.dagBlocks(root.cid, { maxDepth, signal: stop.signal }))
+        stop.abort(new Error('enough'))
+        await assert.rejects(reading, /enough/)
+      }
+    }),
+  )
+
+  it(
     'takes an empty stream',
     withConnector(async connector => {
       await connector.blockStream(streamOf([]))

@@ -1,5 +1,6 @@
 /** Uploads to a peer: multipart bodies, their content type, and CARs. */
 import { utf8 } from '@ipfs-cluster/base'
+import { CarError, readCar } from '@ipfs-cluster/ipfs/car'
 import * as dagCbor from '@ipld/dag-cbor'
 import * as dagPb from '@ipld/dag-pb'
 import { UnixFS } from 'ipfs-unixfs'
@@ -9,7 +10,6 @@ import { createHash } from 'node:crypto'
 import { IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
 import { importCar } from '../../../packages/peer/src/adder/car-import.ts'
-import { readCar } from '../../../packages/peer/src/adder/car-reader.ts'
 import { AdderError } from '../../../packages/peer/src/adder/index.ts'
 import { HttpError, uploadParts } from '../../../packages/peer/src/http/common/index.ts'
 import { CIDS, texts } from '../corpus.ts'
@@ -170,21 +170,34 @@ function rehashed(input: Uint8Array): Uint8Array {
   return Buffer.concat(out)
 }
 
+/** Wraps a CARv1 into a CARv2. */
+function inV2(bytes: Uint8Array, padding: number, index: number): Uint8Array {
+  const header = new DataView(new ArrayBuffer(40))
+  header.setBigUint64(16, BigInt(51 + padding), true)
+  header.setBigUint64(24, BigInt(bytes.length), true)
+  header.setBigUint64(32, BigInt(index === 0 ? 0 : 51 + padding + bytes.length), true)
+  const pragma = dagCbor.encode({ version: 2 })
+  const parts = [Uint8Array.of(pragma.length), pragma, new Uint8Array(header.buffer)]
+  return Buffer.concat([...parts, new Uint8Array(padding), bytes, new Uint8Array(index)])
+}
+
 const car: Target = {
   name: 'car',
   format: 'bytes',
   corpus: () => [...CARS, root, cborBlock],
   tokens: [leafCid.bytes, rootCid.bytes, utf8('roots'), utf8('version')],
-  refusal: refusedBy(AdderError),
+  refusal: refusedBy(AdderError, CarError),
   maxBytes: MIB,
-  allocation: { perByte: 2_000, constant: 2 * MIB },
+  // Read twice, and half a MiB of a section is allocated before it has come.
+  allocation: { perByte: 2_000, constant: 3 * MIB },
   async run(input, random) {
     const forms = [
       () => input,
       () => rehashed(input),
       () => carOfOne(input, [0x70, 0x71, 0x55][random.int(3)] as number),
+      () => inV2(input, random.int(300), random.int(2) * 8),
     ]
-    const bytes = (forms[random.int(3)] as () => Uint8Array)()
+    const bytes = (forms[random.int(4)] as () => Uint8Array)()
     const content = () =>
       (async function* () {
         yield* pieces(bytes, random)
@@ -193,6 +206,7 @@ const car: Target = {
     await importCar(
       { path: '', kind: 'file', content: content() },
       async ({ data }) => void (total += data.length),
+      { requireComplete: random.int(2) === 0, withoutRoot: random.int(2) === 0, memoryBytes: 256 },
     )
     check(total <= bytes.length, 'no more blocks than there are bytes')
     const { blocks } = await readCar(content())

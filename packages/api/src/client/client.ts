@@ -50,7 +50,7 @@ export interface ClientComponents {
   readonly logger?: Logger
 }
 
-/** A JSON document, a stream of them, or nothing. */
+/** A JSON document, a stream of them, bytes, or nothing. */
 export type ClientResult<Name extends RouteName> =
   (typeof ROUTES)[Name] extends Route<infer Kind, infer _Args, infer _Input, infer Output>
     ? Kind extends 'json'
@@ -61,7 +61,9 @@ export type ClientResult<Name extends RouteName> =
           ? AsyncGenerator<AddedOutput>
           : Kind extends 'bulk'
             ? AsyncGenerator<BulkAnswer>
-            : Promise<void>
+            : Kind extends 'car'
+              ? AsyncGenerator<Uint8Array>
+              : Promise<void>
     : never
 
 interface SpecialArgs {
@@ -137,6 +139,13 @@ function method({ method, kind, output, encode }: AnyRoute, context: Context): u
       return async function* (args: object = {}, options: AbortOptions = {}) {
         const answer = await context.sender.send(call(args), options)
         yield* answer.stream(output as JsonCodec<unknown>)
+      }
+    case 'car':
+      return async function* (args: object = {}, options: AbortOptions = {}) {
+        // Who cannot read trailers gets a broken connection for an error in the middle.
+        const headers = context.readsTrailers ? { TE: 'trailers' } : {}
+        const answer = await context.sender.send({ ...call(args), headers }, options)
+        yield* answer.bytes()
       }
     case 'json':
       return async (args: object = {}, options: AbortOptions = {}) => {

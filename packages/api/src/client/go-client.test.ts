@@ -70,7 +70,7 @@ const { pinned, pinning, pin_error } = TRACKER_STATUS
 const ALL = [info(CID1, pinned), info(CID2, pinning), info(CID3, pin_error)]
 const LOCAL = [info(CID1, pinned), info(CID3, pin_error)]
 
-const BACKEND: Omit<RouteHandlers, 'openapi' | 'ready' | 'pinMany' | 'unpinMany'> = {
+const BACKEND: Omit<RouteHandlers, 'openapi' | 'ready' | 'pinMany' | 'unpinMany' | 'exportCar'> = {
   id: () => ID1,
   version: () => ({ version: '0.0.mock' }),
   peers: () => from(ID1),

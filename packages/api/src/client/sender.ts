@@ -29,6 +29,8 @@ export interface Answer {
   json<T>(codec: JsonCodec<T>): Promise<T>
   nothing(): Promise<void>
   stream<T>(codec: JsonCodec<T>): AsyncGenerator<T>
+  /** Ends well only when all has come, as far as the transport can tell. */
+  bytes(): AsyncGenerator<Uint8Array>
 }
 
 export interface Sender {
@@ -114,6 +116,7 @@ async function toAnswer(head: HttpAnswer, logger: Logger): Promise<Answer> {
       await text()
     },
     stream: codec => streamOf(head, codec),
+    bytes: () => bytesOf(head),
   }
 }
 
@@ -122,6 +125,15 @@ async function* streamOf<T>(head: HttpAnswer, codec: JsonCodec<T>): AsyncGenerat
     throw apiError(head.status, 'expected streaming response with code 200/204')
   }
   for await (const document of parseLines(head.body)) yield codec.parse(document)
+  checkTrailer(head)
+}
+
+async function* bytesOf(head: HttpAnswer): AsyncGenerator<Uint8Array> {
+  yield* head.body
+  checkTrailer(head)
+}
+
+function checkTrailer(head: HttpAnswer): void {
   // On success Go sends one empty value.
   const errors = head.trailer(STREAM_ERROR_TRAILER).filter(value => value !== '')
   if (errors.length > 0) throw apiError(500, errors.join('; '))

@@ -7,8 +7,8 @@ export interface CliOutput {
 }
 
 /** Writes to a stream; resolves when it has room for more. */
-export function writeTo(stream: Writable): (text: string) => Promise<void> {
+export function writeTo(stream: Writable): (text: string | Uint8Array) => Promise<void> {
   return async text => {
-    if (text !== '' && !stream.write(text)) await new Promise(resolve => stream.once('drain', resolve))
+    if (text.length > 0 && !stream.write(text)) await new Promise(resolve => stream.once('drain', resolve))
   }
 }

@@ -3,7 +3,7 @@ import { pipeline } from 'node:stream/promises'
 import type { CID } from 'multiformats/cid'
 import { FingerprintSet } from '../blocks/fingerprint-set.ts'
 import { badPath, IpfsNodeError, isFailure } from '../errors.ts'
-import { dagBlocks, writeCar } from '../unixfs/car.ts'
+import { blockKey, dagBlocks, writeCar } from '../unixfs/car.ts'
 import { describe, resolvePath, type Entry } from '../unixfs/explore.ts'
 import { readFile, type ReadBlock } from '../unixfs/read-file.ts'
 import type { Block, DirectoryEntry } from '../types.ts'
@@ -208,10 +208,10 @@ async function* carBlocks(
 ): AsyncGenerator<Block> {
   const seen = new FingerprintSet()
   for (const block of crossed) {
-    if (!block.cid.equals(root.cid) && seen.add(block.cid.multihash.bytes)) yield block
+    if (!block.cid.equals(root.cid) && seen.add(blockKey(block.cid))) yield block
   }
   if (scope === 'block') yield root
-  else yield* dagBlocks(root.cid, (cid, stop) => read(cid, AbortSignal.any([signal, stop])), seen)
+  else yield* dagBlocks(root.cid, (cid, stop) => read(cid, AbortSignal.any([signal, stop])), { seen })
 }
 
 async function stream(

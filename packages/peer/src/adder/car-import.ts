@@ -1,72 +1,149 @@
 import type { NodeWithMeta } from '@ipfs-cluster/api'
-import { errorMessage } from '@ipfs-cluster/base'
-import { decode as decodeCbor } from '@ipld/dag-cbor'
+import { equalBytes, errorCode, errorMessage } from '@ipfs-cluster/base'
+import { CarError, readCar } from '@ipfs-cluster/ipfs/car'
 import { decode as decodeDagPb } from '@ipld/dag-pb'
 import { UnixFS } from 'ipfs-unixfs'
 import type { CID } from 'multiformats/cid'
-import { readCar, type CarBlock } from './car-reader.ts'
-import { badCar } from './errors.ts'
-import { DAG_CBOR, DAG_PB, RAW } from './hashing.ts'
+import { isIdentity, linksBeyond, matchesCid, withoutIdentities } from './car-block.ts'
+import { createCarLedger, type CarLedgerOptions } from './car-ledger.ts'
+import { badCar, incompleteCar } from './errors.ts'
+import { DAG_PB, RAW } from './hashing.ts'
 import type { AddPart } from './types.ts'
+
+/** Missing blocks that are named. */
+const NAMED_MISSING = 10
+
+export interface CarImportOptions extends CarLedgerOptions {
+  /** Blocks that are not in it make it fail. */
+  readonly requireComplete: boolean
+  /** The blocks are only stored, and may be part of a DAG whose root is elsewhere. */
+  readonly withoutRoot: boolean
+}
 
 export interface ImportedCar {
   readonly root: CID
   /** Of all blocks. */
   readonly bytes: bigint
-  /** Of the file that the root is, when the root is in the CAR and is a UnixFS file; else 0. */
+  /** Of the file that the root is, when it is a UnixFS file; else 0. */
   readonly size: bigint
-  /** Bytes of the DAG below the root, as the root states them; absent when it is not in the CAR, or does not say. */
+  /** Bytes of the DAG below the root, as the root states them; absent when it does not say. */
   readonly dagSize?: bigint
+  /** Blocks of the DAG that are not in the CAR. */
+  readonly missing: number
+  /** The first of them. */
+  readonly missingCids: readonly CID[]
 }
 
 /**
- * Puts the blocks of one CARv1, verified. Whether the DAG below the root is complete is not checked: it may come in several CARs.
+ * Hands on the blocks of a CAR with one root, each verified and once. Blocks that are not of the DAG below the root are handed on, too.
  *
- * @throws AdderError `ADD_BAD_CAR`; texts as in Go.
+ * @throws AdderError `ADD_BAD_CAR`, `ADD_INCOMPLETE_CAR`; texts as in Go where it has any.
  */
 export async function importCar(
   part: AddPart,
   put: (block: NodeWithMeta) => Promise<void>,
+  options: CarImportOptions,
 ): Promise<ImportedCar> {
   if (part.kind !== 'file') throw badCar('expected CAR file is not of type file')
-  const { root, blocks } = await readCar(part.content)
+  try {
+    return await importBlocks(part.content, put, options)
+  } catch (error) {
+    throw error instanceof CarError ? badCar(error.message, error) : error
+  }
+}
+
+async function importBlocks(
+  content: AsyncIterable<Uint8Array>,
+  put: (block: NodeWithMeta) => Promise<void>,
+  options: CarImportOptions,
+): Promise<ImportedCar> {
+  const { roots, blocks } = await readCar(content)
+  const root = onlyRoot(roots)
+  await using ledger = createCarLedger(options)
+  await ledger.want(decoding(root, () => withoutIdentities([root])))
+  let stored = 0
   let bytes = 0n
   let size = 0n
   let dagSize: bigint | undefined
-  for await (const block of blocks) {
-    bytes += BigInt(block.data.length)
-    const { linked, fileSize } = inspect(block)
-    if (block.cid.equals(root)) {
-      size = fileSize
-      if (root.code === RAW || root.code === DAG_PB) dagSize = BigInt(block.data.length) + linked
+  let hasRoot = isIdentity(root)
+  for await (const { cid, data } of blocks) {
+    verify(cid, data)
+    bytes += BigInt(data.length)
+    const { links, linked, fileSize } = decoding(cid, () => inspect(cid, data))
+    if (isIdentity(cid) || !(await ledger.arrived(cid, links))) continue
+    const cumulativeSize = BigInt(data.length + linked)
+    if (isSameBlock(cid, root)) {
+      hasRoot = true
+      size = BigInt(fileSize())
+      if (root.code === RAW || root.code === DAG_PB) dagSize = cumulativeSize
     }
-    await put({ ...block, cumulativeSize: BigInt(block.data.length) + linked })
+    await put({ cid, data, cumulativeSize })
+    stored++
   }
-  if (bytes === 0n) throw badCar('the CAR has no blocks')
-  return { root, bytes, size, ...(dagSize === undefined ? {} : { dagSize }) }
+  if (stored === 0) throw badCar('the CAR has no blocks')
+  if (!hasRoot && !options.withoutRoot) {
+    throw badCar(
+      `the root ${root} is not in the CAR; with no-pin=true its blocks are stored without being pinned`,
+    )
+  }
+  const missingCids = await ledger.firstMissing(NAMED_MISSING)
+  if (ledger.missing > 0 && options.requireComplete) throw incompleteCar(ledger.missing, missingCids)
+  const { missing } = ledger
+  return { root, bytes, size, ...(dagSize === undefined ? {} : { dagSize }), missing, missingCids }
 }
 
-/** Decodes a block, as far as its codec is known here: a malformed one must not be pinned. */
-function inspect({ cid, data }: CarBlock): { readonly linked: bigint; readonly fileSize: bigint } {
+function onlyRoot(roots: readonly CID[]): CID {
+  const [root] = roots
+  if (root === undefined) throw badCar('empty car, no roots')
+  if (roots.length > 1) throw badCar('only CAR files with a single root are supported')
+  return root
+}
+
+function verify(cid: CID, data: Uint8Array): void {
+  const matches = matchesCid(cid, data)
+  if (matches === undefined) throw badCar(`cannot verify the block ${cid}: unknown hash function`)
+  if (!matches)
+    throw badCar(`mismatch in content integrity: the data of block ${cid} is not what its CID says`)
+}
+
+interface Inspected {
+  /** Without those that hold their block themselves, whose own links are here instead. */
+  readonly links: readonly CID[]
+  /** Bytes below the block, as it states them. */
+  readonly linked: number
+  readonly fileSize: () => number | bigint
+}
+
+function inspect(cid: CID, data: Uint8Array): Inspected {
+  if (cid.code === RAW) return { links: [], linked: 0, fileSize: () => data.length }
+  if (cid.code !== DAG_PB) {
+    return { links: linksBeyond(cid, data), linked: 0, fileSize: () => 0 }
+  }
+  const { Links, Data } = decodeDagPb(data)
+  // What nobody checks may be any number.
+  const linked = Math.min(
+    Links.reduce((sum, { Tsize = 0 }) => sum + Tsize, 0),
+    Number.MAX_SAFE_INTEGER - data.length,
+  )
+  return { links: withoutIdentities(Links.map(({ Hash }) => Hash)), linked, fileSize: () => unixfsSize(Data) }
+}
+
+/** A block that is malformed must not be pinned, nor one whose links nobody can tell. */
+function decoding<T>(cid: CID, work: () => T): T {
   try {
-    switch (cid.code) {
-      case RAW:
-        return { linked: 0n, fileSize: BigInt(data.length) }
-      case DAG_PB: {
-        const node = decodeDagPb(data)
-        const linked = node.Links.reduce((sum, link) => sum + BigInt(link.Tsize ?? 0), 0n)
-        return { linked, fileSize: unixfsSize(node.Data) }
-      }
-      case DAG_CBOR:
-        decodeCbor(data)
-        return { linked: 0n, fileSize: 0n }
-    }
+    return work()
   } catch (cause) {
+    if (errorCode(cause) === 'IPFS_UNKNOWN_CODEC') {
+      const codec = `${cid.code} (0x${cid.code.toString(16)})`
+      throw badCar(`no decoder registered for multicodec code ${codec} of block ${cid}`, cause)
+    }
     throw badCar(`the block ${cid} is malformed: ${errorMessage(cause)}`, cause)
   }
-  throw badCar(
-    `no decoder registered for multicodec code ${cid.code} (0x${cid.code.toString(16)}) of block ${cid}`,
-  )
+}
+
+/** Whatever the version of their CIDs. */
+function isSameBlock(a: CID, b: CID): boolean {
+  return a.code === b.code && equalBytes(a.multihash.bytes, b.multihash.bytes)
 }
 
 function unixfsSize(data: Uint8Array | undefined): bigint {

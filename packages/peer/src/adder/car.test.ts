@@ -97,18 +97,18 @@ describe('adding a CAR', () => {
     )
   })
 
-  it('takes raw, dag-pb and dag-cbor, roots of any of them, and roots that are not in it', async () => {
+  it('takes raw, dag-pb and dag-cbor, and roots of any of them', async () => {
     const raw = rawBlock('raw')
     const cbor = testBlock(encode({ link: raw.cid }), 0x71)
     const folder = directoryBlock([{ name: 'raw', cid: raw.cid }])
     const sizes: bigint[] = []
-    for (const rootCid of [raw.cid, cbor.cid, folder.cid, root.cid]) {
+    for (const rootCid of [raw.cid, cbor.cid, folder.cid]) {
       const { add, pins } = setUp()
       const [output] = await add(carOf({ version: 1, roots: [rootCid] }, [raw, cbor, folder]))
       assert.deepEqual(pins, [`${rootCid}`])
       sizes.push(output?.size ?? -1n)
     }
-    assert.deepEqual(sizes, [3n, 0n, 0n, 0n])
+    assert.deepEqual(sizes, [3n, 0n, 0n])
   })
 
   const refused: [string, Uint8Array, RegExp][] = [
@@ -118,7 +118,7 @@ describe('adding a CAR', () => {
       carOf({ version: 1, roots: [root.cid, root.cid] }, [root]),
       /only CAR files with a single root/,
     ],
-    ['version 2', carOf({ version: 2 }, []), /invalid car version: 2/],
+    ['version 3', carOf({ version: 3 }, []), /invalid car version: 3/],
     ['a header that is none', section(Uint8Array.of(0xff)), /invalid header/],
     ['nothing', new Uint8Array(0), /the CAR is empty/],
     ['no blocks', carOf(header, []), /the CAR has no blocks/],
@@ -130,8 +130,8 @@ describe('adding a CAR', () => {
     ],
     [
       'a codec nobody knows',
-      carOf(header, [testBlock(testBytes(3), 0x0129)]),
-      /no decoder registered for multicodec code 297/,
+      carOf(header, [testBlock(testBytes(3), 0x78)]),
+      /no decoder registered for multicodec code 120/,
     ],
     [
       'a long header',
@@ -145,7 +145,7 @@ describe('adding a CAR', () => {
         section(encode(header)),
         section(concatBytes([Uint8Array.of(0x12, 0xc0, 0x9a, 0x0c), new Uint8Array(200_010)])),
       ]),
-      /a block without a CID: .*more than 2048 bytes/,
+      /a block without a CID, at byte \d+: .*more than 2048 bytes/,
     ],
     ['malformed dag-pb', carOf(header, [testBlock(Uint8Array.of(0xff, 0xff), 0x70)]), /malformed/],
     [

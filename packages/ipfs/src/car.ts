@@ -1,0 +1,7 @@
+/**
+ * CAR archives and DAGs, for whoever has blocks but no node (`@ipfs-cluster/ipfs/car`): reading and writing archives, walking DAGs.
+ */
+export { FingerprintSet } from './blocks/fingerprint-set.ts'
+export { linksOf } from './links.ts'
+export { blockKey, dagBlocks, writeCar, type DagOptions } from './unixfs/car.ts'
+export { CarError, readCar, type Car } from './unixfs/car-reader.ts'
