@@ -1,6 +1,7 @@
 import { type Clock, type Logger, type Random } from '@ipfs-cluster/base'
 import type { CID } from 'multiformats/cid'
 import { openBlockStore, type BlockStore } from './blocks/block-store.ts'
+import { createDetails, type RpcNode } from './details.ts'
 import { IpfsNodeError, isFailure } from './errors.ts'
 import { createGateway, type Gateway } from './gateway/gateway.ts'
 import { createLifetime, type Lifetime } from './lifetime.ts'
@@ -32,7 +33,7 @@ export interface IpfsNodeComponents {
 export async function createIpfsNode(
   components: IpfsNodeComponents,
   config: IpfsNodeConfig,
-): Promise<IpfsNode> {
+): Promise<RpcNode> {
   const { clock, logger } = components
   checkConfig(config)
   await using stack = new AsyncDisposableStack()
@@ -78,6 +79,7 @@ export async function createIpfsNode(
   const resources = stack.move()
   return {
     ...facade({ blocks, collector, config, gateway, lifetime, pins, reader, swarm }),
+    details: createDetails({ blocks, lifetime, reader, swarm: swarm.details }, config.path),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
 }
@@ -107,7 +109,8 @@ function facade(parts: Parts): Omit<IpfsNode, typeof Symbol.asyncDispose> {
           return await session.get(cid, { signal })
         }),
       has: async cid => (await blocks.info(cid)) !== undefined,
-      put: (list, options) => lifetime.run(options, signal => blocks.put(list, { signal })),
+      put: (list, options) =>
+        lifetime.run(options, signal => blocks.put(list, { signal, verified: options?.verified === true })),
     },
     hold: () => blocks.protection.hold(),
     pins: boundPins(parts),

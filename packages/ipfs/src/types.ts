@@ -78,8 +78,11 @@ export interface IpfsNode extends AsyncDisposable {
       options?: AbortOptions & { readonly fetch?: boolean; readonly providers?: readonly string[] },
     ): Promise<Uint8Array>
     has(cid: CID): Promise<boolean>
-    /** Stores verified blocks durably, in groups; protects them from a running GC until `hold` is disposed. */
-    put(blocks: readonly Block[], options?: AbortOptions): Promise<void>
+    /**
+     * Stores verified blocks durably, in groups; protects them from a running GC until `hold` is disposed.
+     * @param options.verified the caller has computed the hashes itself.
+     */
+    put(blocks: readonly Block[], options?: AbortOptions & { readonly verified?: boolean }): Promise<void>
   }
   /** While it stands, garbage collection removes nothing that was written since. For adds. */
   hold(): Disposable
@@ -90,6 +93,8 @@ export interface IpfsNode extends AsyncDisposable {
       options?: AbortOptions & {
         readonly kind?: PinKind
         readonly maxDepth?: number
+        /** @default the name that the pin has, else none */
+        readonly name?: string
         readonly providers?: readonly string[]
         readonly onProgress?: (progress: PinProgress) => void
       },
@@ -106,7 +111,9 @@ export interface IpfsNode extends AsyncDisposable {
       },
     ): Promise<void>
     kind(cid: CID): Promise<PinKind | undefined>
-    ls(options?: AbortOptions): AsyncIterable<{ readonly cid: CID; readonly kind: PinKind }>
+    ls(
+      options?: AbortOptions,
+    ): AsyncIterable<{ readonly cid: CID; readonly kind: PinKind; readonly name?: string }>
   }
   readonly unixfs: {
     /**

@@ -3,6 +3,7 @@ import { apiTargets } from './api.ts'
 import { bitswapTargets } from './bitswap.ts'
 import { crdtTargets } from './crdt.ts'
 import { ipfsTargets } from './ipfs.ts'
+import { kuboRpcTargets } from './kubo-rpc.ts'
 import { muxTargets } from './mux.ts'
 import { peerTargets } from './peer.ts'
 import { rpcTargets } from './rpc.ts'
@@ -20,6 +21,7 @@ export const TARGETS: readonly Target[] = [
   ...uploadTargets,
   ...streamTargets,
   ...ipfsTargets,
+  ...kuboRpcTargets,
   ...sessionTargets,
   ...muxTargets,
 ]

@@ -2,6 +2,7 @@ import {
   concatBytes,
   prefixRange,
   utf8,
+  utf8Text,
   type AbortOptions,
   type Store,
   type StoreOp,
@@ -18,6 +19,7 @@ export interface Pin {
   readonly kind: PinKind
   /** Of a recursive pin: links followed from the root; absent without limit. */
   readonly maxDepth?: number
+  readonly name?: string
 }
 
 /** The pins, by CID as it was given: CIDs of different version or codec are different pins, as in Kubo. */
@@ -53,16 +55,21 @@ function keyOf(cid: CID): Uint8Array {
   return concatBytes([PREFIX, cid.bytes])
 }
 
-/** Kind (1 byte), depth (u32, all ones for no limit). */
-function encode({ kind, maxDepth = ANY_DEPTH }: Pin): Uint8Array {
-  const row = new Uint8Array(5)
+const FIXED_BYTES = 5
+
+/** Kind (1 byte), depth (u32, all ones for no limit), the name in what is left. */
+function encode({ kind, maxDepth = ANY_DEPTH, name = '' }: Pin): Uint8Array {
+  const text = utf8(name)
+  const row = new Uint8Array(FIXED_BYTES + text.length)
+  row.set(text, FIXED_BYTES)
   row[0] = kind === 'recursive' ? RECURSIVE : DIRECT
   new DataView(row.buffer).setUint32(1, Math.min(maxDepth, ANY_DEPTH))
   return row
 }
 
 function decode(row: Uint8Array): Pin {
-  if (row[0] === DIRECT) return { kind: 'direct' }
+  const name = row.length > FIXED_BYTES ? { name: utf8Text(row.subarray(FIXED_BYTES)) } : {}
+  if (row[0] === DIRECT) return { kind: 'direct', ...name }
   const maxDepth = new DataView(row.buffer, row.byteOffset, row.byteLength).getUint32(1)
-  return maxDepth === ANY_DEPTH ? { kind: 'recursive' } : { kind: 'recursive', maxDepth }
+  return { kind: 'recursive', ...(maxDepth === ANY_DEPTH ? {} : { maxDepth }), ...name }
 }

@@ -67,14 +67,21 @@ export function createPins({ blocks, reader, table }: PinsComponents): Pins {
 
   const add = async (cid: CID, options: NonNullable<PinAddOptions>): Promise<void> => {
     const pin = wanted(options)
-    if (covers(await table.get(cid), pin)) return
+    const before = await table.get(cid)
+    if (before !== undefined && covers(before, pin)) return await rename(cid, before, options.name)
     // Held until the row is durable: a collection in between must not take what was found here.
     using _held = blocks.protection.hold()
     if (pin.kind === 'direct' && (await table.get(cid))?.kind === 'recursive') throw pinnedRecursively(cid)
     await fetchAll(cid, pin, options)
     const present = await table.get(cid)
     if (pin.kind === 'direct' && present?.kind === 'recursive') throw pinnedRecursively(cid)
-    if (!covers(present, pin)) await table.change([[cid, pin]])
+    if (present !== undefined && covers(present, pin)) return await rename(cid, present, options.name)
+    await table.change([[cid, named(pin, options.name ?? present?.name)]])
+  }
+
+  const rename = async (cid: CID, present: Pin, name: string | undefined): Promise<void> => {
+    if (name === undefined || name === (present.name ?? '')) return
+    await table.change([[cid, named(present, name)]])
   }
 
   return {
@@ -85,13 +92,16 @@ export function createPins({ blocks, reader, table }: PinsComponents): Pins {
       await table.change([], [cid])
     },
     async update(from, to, { unpin = true, ...options } = {}) {
-      if ((await table.get(from))?.kind !== 'recursive') throw notPinned(from)
-      await add(to, options)
+      const old = await table.get(from)
+      if (old?.kind !== 'recursive') throw notPinned(from)
+      await add(to, old.name === undefined ? options : { ...options, name: old.name })
       if (unpin && !from.equals(to)) await table.change([], [from])
     },
     kind: async cid => (await table.get(cid))?.kind,
     async *ls(options) {
-      for await (const [cid, { kind }] of table.entries(options)) yield { cid, kind }
+      for await (const [cid, { kind, name }] of table.entries(options)) {
+        yield { cid, kind, ...(name === undefined ? {} : { name }) }
+      }
     },
   }
 }
@@ -135,6 +145,10 @@ function wanted({ kind = 'recursive', maxDepth }: NonNullable<PinAddOptions>): P
     })
   }
   return kind === 'direct' || maxDepth === undefined ? { kind } : { kind, maxDepth }
+}
+
+function named({ kind, maxDepth }: Pin, name = ''): Pin {
+  return { kind, ...(maxDepth === undefined ? {} : { maxDepth }), ...(name === '' ? {} : { name }) }
 }
 
 /** Does the pin there is do what the new one would? */

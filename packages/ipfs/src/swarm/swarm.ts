@@ -18,6 +18,7 @@ import { IpfsNodeError } from '../errors.ts'
 import type { Exchange } from '../reader.ts'
 import type { Block } from '../types.ts'
 import { delegatedProviders, type Provider } from './delegated-routing.ts'
+import { createSwarmDetails, type SwarmDetails } from './details.ts'
 import { createExchange } from './exchange.ts'
 import { createHost, DIAL_TIMEOUT_MS, parsePeerAddress, type HostConfig } from './host.ts'
 
@@ -46,6 +47,7 @@ export interface Swarm extends AsyncDisposable {
   connect(address: string, options?: AbortOptions): Promise<void>
   peers(): readonly string[]
   readonly exchange: Exchange
+  readonly details: SwarmDetails
   /** These blocks are here now. */
   notify(blocks: readonly Block[]): void
 }
@@ -101,6 +103,7 @@ export async function createSwarm(components: SwarmComponents, config: SwarmConf
       dial: dialProvider,
       ...(findProviders === undefined ? {} : { findProviders }),
     }),
+    details: createSwarmDetails(libp2p, { clock, dial, findProviders }),
     notify: blocks => bitswap.notify(blocks),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }

@@ -7,4 +7,5 @@
 export * from './types.ts'
 export { ProxyError, type ProxyFailure } from './errors.ts'
 export { createIpfsProxy, proxyRouteOf, type IpfsProxyComponents } from './proxy.ts'
+export { createHandlerUpstream } from './handler-upstream.ts'
 export { createHttpUpstream, type HttpUpstreamComponents, type HttpUpstreamConfig } from './http-upstream.ts'
