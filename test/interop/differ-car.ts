@@ -15,7 +15,15 @@ interface Block {
 }
 
 export type CarKind =
-  'good' | 'two roots' | 'no roots' | 'bad hash' | 'missing root' | 'cbor' | 'json' | 'version 2'
+  | 'good'
+  | 'two roots'
+  | 'no roots'
+  | 'bad hash'
+  | 'missing root'
+  | 'cbor'
+  | 'json'
+  | 'version 2'
+  | 'for shards'
 
 const text = (value: string) => new TextEncoder().encode(value)
 
@@ -48,6 +56,11 @@ export function carOf(kind: CarKind): string {
     case 'json': {
       const json = block(DAG_JSON, text('{"a":1}'))
       return write([json.cid], [json])
+    }
+    case 'for shards': {
+      const leaves = Array.from({ length: 30 }, (_, i) => block(0x55, text(`leaf ${i} of content in shards`)))
+      const map = block(dagCbor.code, dagCbor.encode(leaves.map(({ cid }) => cid)))
+      return write([map.cid], [...leaves, map])
     }
     case 'version 2':
       return write([node.cid], [node, leaf], 2)

@@ -154,7 +154,6 @@ const options = [
   'origins=x',
   'shard-size=x',
   'nonsense=1',
-  'shard=true',
   'shard=true&shard-size=10',
   'stream-channels=false&layout=round',
 ]
@@ -183,16 +182,31 @@ const cars: readonly DifferCase[] = [
   add('format=car', [{ filename: 'l', type: 'application/symlink', content: 'x' }], { note: 'a link' }),
 ]
 
+const parts = [file('l2.bin', 'shards '.repeat(150_000)), file('l3.bin', 'other '.repeat(150_000))]
 const shards: readonly DifferCase[] = [
-  add('shard=true&shard-size=1000000&name=sharded', large, { note: 'three blocks' }),
-  add('shard=true&shard-size=400000&replication=1&name=more', [file('l2.bin', 'shards '.repeat(150_000))], {
-    note: 'more',
-  }),
+  // Of a CAR the blocks and their order are the same, and so are the shards.
+  add(
+    'format=car&shard=true&shard-size=1500&replication=1&name=archive',
+    [file('a.car', carOf('for shards'))],
+    {
+      note: 'sharded',
+      order: 'lines',
+    },
+  ),
   ask('GET', '/allocations?filter=meta-pin', { note: 'after sharding', order: 'lines' }),
   ask('GET', '/allocations?filter=shard-pin', { note: 'after sharding', order: 'lines' }),
   ask('GET', '/allocations?filter=clusterdag-pin', { note: 'after sharding', order: 'lines' }),
-  ask('GET', '/pins', { note: 'after sharding', order: 'lines' }),
   ask('GET', '/pins?filter=sharded', { note: 'after sharding', order: 'lines' }),
+  add('shard=true&shard-size=1000000&name=sharded', large, { note: 'a file in one shard', order: 'lines' }),
+  add('shard=true&shard-size=400000&replication=1&name=more', parts.slice(0, 1), {
+    note: 'a file in shards',
+    order: 'lines',
+  }),
+  add('shard=true&shard-size=400000&replication=1&name=folder&wrap-with-directory=true', parts, {
+    note: 'a folder in shards',
+    order: 'lines',
+  }),
+  add('shard=true', [file('s.bin', 'sharded '.repeat(100))], { note: 'no size' }),
 ]
 
 export const addCases: readonly DifferCase[] = [

@@ -213,13 +213,32 @@ const ADDS: readonly Verdict[] = [
   },
   {
     reason: 'same failure; ours names the block or says what is wrong where Go says EOF',
-    request: /format=car \((bad hash|empty|dag-json|a link)\)/,
+    request: /format=car \((bad hash|empty|cut|no CAR|a link|version 2)\)/,
     what: /trailers/,
   },
   {
     reason:
-      'NOT BUILT: sharded adding, experimental in Go and without a flag in ctl. Refused before anything is read or stored',
-    request: /shard=true|after sharding/,
+      'a CAR without its root is not pinned: what is to be pinned is not there. Go pins it, and the daemons look for the root for ever (decision 0021)',
+    request: /format=car \(root is missing\)/,
+  },
+  {
+    reason:
+      'a CAR may hold dag-json, whose links we can tell; Go decodes raw, dag-pb and dag-cbor (decision 0021)',
+    request: /format=car \(dag-json\)/,
+  },
+  {
+    reason: 'shards have 100 MiB when no size is given, where Go has 0, which no block fits (api.md 8)',
+    request: /shard=true \(no size\)/,
+  },
+  {
+    reason:
+      'Go puts folders into the last shard that were there for a moment while it added (an empty one, or that of a single file); ours has the blocks of the DAG',
+    request: /a (file|folder) in (one shard|shards)/,
+    what: /body/,
+  },
+  {
+    reason: 'says how large the block is that does not fit',
+    request: /shard=true&shard-size=10$/,
   },
 ]
 

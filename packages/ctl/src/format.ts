@@ -73,7 +73,16 @@ function statusText(info: api.GlobalPinInfo): string {
       `    > ${pad(entry.peerName === '' ? peer : entry.peerName, 20)} : ${status}${error} | ${api.formatTime(entry.ts)}` +
       ` | Attempts: ${entry.attemptCount} | Priority: ${entry.priorityPin}${sizeText(entry.size)}${progressText(entry)}\n`
   }
-  return out
+  return out + shardsText(info)
+}
+
+/** Not of Go: how the shards of a root do. */
+function shardsText({ shards }: api.GlobalPinInfo): string {
+  if (shards === undefined) return ''
+  const { total, pinned, pinning, error, problems } = shards
+  const counts = [`${pinned} pinned`, `${pinning} pinning`, `${error} error`].join(', ')
+  const lines = problems.map(problem => `      - ${api.cidText(problem.cid)}: ${problem.error}\n`)
+  return `    > Shards: ${total} | ${counts}\n${lines.join('')}`
 }
 
 /** Not of Go: a column more where the peer tells. */

@@ -31,6 +31,7 @@ import type {
 } from '../types.ts'
 import { writeGlobalPinInfo, writePin, writeSubmittedPin } from './fast.ts'
 import { pinInfoSizeFields, pinSizeFields } from './pin-size.ts'
+import { shardsInfo } from './shards.ts'
 import * as json from './values.ts'
 import type { Fields, JsonCodec, JsonValue } from './values.ts'
 
@@ -222,6 +223,7 @@ const globalPinInfoValue: JsonValue<GlobalPinInfo> = json.struct<GlobalPinInfo>(
   created: { name: 'created', value: json.time, about: 'When the pin was submitted.' },
   metadata: { name: 'metadata', value: json.nullable(metadata) },
   peerMap: { name: 'peer_map', value: json.record(pinInfoShort) },
+  shards: json.optional('shards', shardsInfo, 'Of the root of sharded content, when it alone is asked for.'),
 })
 
 export const globalPinInfoCodec: JsonCodec<GlobalPinInfo> = {
@@ -371,6 +373,13 @@ const addedOutput: JsonValue<AddedOutput> = json.struct<AddedOutput>('AddedOutpu
     omit: isZero,
   },
   allocations: { name: 'allocations', value: json.list(json.peerId), omit: isEmpty },
+  missing: json.optional('missing', json.integer, 'Blocks of the DAG that are not in the CAR file.'),
+  missingCids: json.optional('missing_cids', json.list(json.cid), 'The first of them.'),
+  warnings: json.optional(
+    'warnings',
+    json.list(json.string),
+    'With the last object: destinations that have not taken all blocks, and why.',
+  ),
 })
 
 export const addedOutputCodec: JsonCodec<AddedOutput> = json.document('added', addedOutput)

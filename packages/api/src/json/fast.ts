@@ -5,6 +5,7 @@ import { trackerStatusText } from '../status.ts'
 import { formatTime } from '../time.ts'
 import type { GlobalPinInfo, Multiaddr, PeerId, Pin, PinInfoShort, PinProgress } from '../types.ts'
 import { sortedKeys } from '../utf8-order.ts'
+import { shardsInfo } from './shards.ts'
 import { jsonString } from './text.ts'
 import { writeCidOrNull } from './values.ts'
 
@@ -44,7 +45,8 @@ export function writeGlobalPinInfo(info: GlobalPinInfo): string {
   const metadata = info.metadata === null ? 'null' : writeMetadata(info.metadata, 'null')
   return (
     `{"cid":"${cidText(info.cid)}","name":${jsonString(info.name)},"allocations":${allocations}` +
-    `,"origins":${origins},"created":"${formatTime(info.created)}","metadata":${metadata},"peer_map":{${peers}}}`
+    `,"origins":${origins},"created":"${formatTime(info.created)}","metadata":${metadata},"peer_map":{${peers}}` +
+    `${info.shards === undefined ? '' : `,"shards":${shardsInfo.write(info.shards)}`}}`
   )
 }
 

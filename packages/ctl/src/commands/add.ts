@@ -12,7 +12,7 @@ import { addedListShape, addedQuietShape, addedShape } from '../format.ts'
 import type { Session } from '../session.ts'
 import { createProgress, type Progress } from '../progress.ts'
 import { readUpload } from '../upload.ts'
-import { expiryOf, metadataOf, waitForPin, waitTimeoutFlag } from './shared.ts'
+import { bytesOf, expiryOf, metadataOf, waitForPin, waitTimeoutFlag } from './shared.ts'
 
 const DEFAULT_HASH = 'sha2-256'
 const FORMATS = ['unixfs', 'car'] as const
@@ -31,6 +31,8 @@ const flags = {
   metadata: texts('metadata', 'key=value to keep with the pin; may be given again'),
   allocations: text('allocations, allocs', 'IDs of peers to prefer, comma-separated'),
   noPin: boolean('no-pin', 'Add without pinning'),
+  shard: boolean('shard', 'Spread the DAG over the peers, in shards: for what no single peer has room for'),
+  shardSize: text('shard-size', 'With --shard: size of a shard, such as 500MB; 100 MiB if not given'),
   wait: boolean('wait', 'Wait until as many peers as the minimum replication factor are done'),
   waitTimeout: waitTimeoutFlag,
   wrap: boolean('wrap-with-directory, w', 'Put the files into a folder'),
@@ -39,10 +41,11 @@ const flags = {
   }),
   layout: text('layout', 'Layout of the DAG: balanced or trickle', '', { choices: LAYOUTS }),
   hidden: boolean('hidden, H', 'With --recursive: also files whose names start with a dot'),
-  chunker: text('chunker, s', 'Cut into size-<bytes> or rabin-<min>-<avg>-<max>', 'size-262144'),
+  chunker: text('chunker, s', 'size-<bytes>, rabin-<min>-<avg>-<max> or buzhash', 'size-262144'),
   rawLeaves: boolean('raw-leaves', 'Raw blocks as leaves'),
   cidVersion: integer('cid-version', 'Version of CIDs; 1 implies --raw-leaves'),
   hash: text('hash', 'Hash function; if not the default, --cid-version is 1', DEFAULT_HASH),
+  requireComplete: boolean('require-complete', 'With --format car: fail if blocks of its DAG are missing'),
   noCopy: boolean('nocopy', 'Let the daemon refer to the URL, not copy; implies --raw-leaves'),
 }
 
@@ -50,13 +53,19 @@ export const addCommand = command({
   name: 'add',
   usage: 'Add files and folders to IPFS and pin them',
   argsUsage: '<path>',
-  description: `Takes local files, folders (with -r) and http(s) URLs, whose content is fetched from here.
-Several arguments are put into one folder. CIDs come out as "ipfs add" makes them with the
-same options; --format car imports a CAR file with a single root as it is.
+  description: `Takes local files, folders (with -r), http(s) URLs, whose content is fetched from here, and
+standard input, if the path is "-". Several arguments are put into one folder. CIDs come
+out as "ipfs add" makes them with the same options; --format car imports a CAR file (version
+1 or 2) with a single root as it is. What is missing of its DAG is told, and the IPFS
+daemons look for it, unless --require-complete is given.
 
 Blocks go at once to all peers that shall keep them, and the pin follows when they are
 there. With --local they only go to the daemon of the peer that is asked, which is quicker
-for the caller; the others then fetch them from it.`,
+for the caller; the others then fetch them from it.
+
+With --shard, content that is larger than any peer is cut into parts of --shard-size, and
+each part is kept by peers of its own. The whole is unpinned, and its status asked for, by
+its root. Not of Go, where the flags are left out of the program.`,
   flags,
   async run(session: Session, { values, args }) {
     if (args.length === 0) throw new LocalFailure('', 'need at least one path')
@@ -124,9 +133,11 @@ function paramsOf(values: Values<typeof flags>, paths: number, session: Session)
       expireAt: expiryOf(values.expireIn, session),
       metadata: metadataOf(values.metadata),
       name: values.name,
+      ...(values.shardSize === '' ? {} : { shardSize: bytesOf('shard-size', values.shardSize) }),
       userAllocations: readablePeers(values.allocations.split(',')),
     },
     noPin: values.noPin,
+    ...(values.shard ? { shard: true } : {}),
     format: values.format as AddParams['format'],
     recursive: values.recursive,
     local: values.local,
@@ -138,6 +149,7 @@ function paramsOf(values: Values<typeof flags>, paths: number, session: Session)
     cidVersion: cidVersion as AddParams['cidVersion'],
     hashFun: values.hash,
     noCopy: values.noCopy,
+    ...(values.requireComplete && { requireComplete: true }),
   }
 }
 
@@ -158,6 +170,10 @@ async function printOutputs(
   try {
     for await (const output of outputs) {
       last = output
+      // JSON carries them in the object.
+      if (session.encoding === 'text') {
+        for (const warning of output.warnings ?? []) await session.io.stderr(`warning: ${warning}\n`)
+      }
       if (noStream) kept.push(output)
       else if (!quieter) await session.print(shape, output)
     }

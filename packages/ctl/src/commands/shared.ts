@@ -53,12 +53,16 @@ export function metadataOf(pairs: readonly string[]): Readonly<Record<string, st
   )
 }
 
+/** A flag that is a number of bytes, such as `500MB`. */
+export function bytesOf(flag: string, size: string): bigint {
+  return trying(`parsing ${flag}`, () => parseByteSize(size))
+}
+
 /** Sizes that were given, in bytes. */
 export function sizesOf(values: { readonly size: string; readonly maxPinSize: string }) {
-  const bytes = (flag: string, size: string) => trying(`parsing ${flag}`, () => parseByteSize(size))
   return {
-    ...(values.size === '' ? {} : { size: bytes('size', values.size) }),
-    ...(values.maxPinSize === '' ? {} : { maxPinSize: bytes('max-pin-size', values.maxPinSize) }),
+    ...(values.size === '' ? {} : { size: bytesOf('size', values.size) }),
+    ...(values.maxPinSize === '' ? {} : { maxPinSize: bytesOf('max-pin-size', values.maxPinSize) }),
   }
 }
 

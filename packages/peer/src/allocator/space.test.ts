@@ -49,6 +49,19 @@ describe('the space ledger', () => {
     assert.deepEqual([...ledger.withoutRoom(650n)], [])
   })
 
+  test('what is stored already is in the next metric', () => {
+    const { world, ledger } = setup(freespace('a', 1000, 0n), freespace('b', 1000, 0n))
+    ledger.handOut(keptBy(['a'], 400n), undefined, true)
+    assert.deepEqual([...ledger.withoutRoom(601n)], ['a'])
+    assert.deepEqual(
+      ledger.lessHandedOut(world.metrics).map(({ weight }) => weight),
+      [600n, 1000n],
+    )
+    world.metrics = [freespace('a', 600, world.now + SECOND), freespace('b', 1000, world.now + SECOND)]
+    assert.deepEqual([...ledger.withoutRoom(600n)], [])
+    assert.deepEqual(ledger.lessHandedOut(world.metrics), world.metrics)
+  })
+
   test('holds as much as was handed out, however often', () => {
     const { world, ledger } = setup(freespace('a', 1_000_000))
     for (let i = 0; i < 5000; i++) {

@@ -6,7 +6,7 @@ import { createManualClock } from '@ipfs-cluster/testkit'
 import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
 import { identity } from 'multiformats/hashes/identity'
-import { pinNotFound } from './errors.ts'
+import { ClusterError, pinNotFound } from './errors.ts'
 import { letPinsExpire, type ExpiryComponents } from './expiry.ts'
 
 const NS_PER_S = 1_000_000_000n
@@ -24,10 +24,10 @@ function setUp(given: readonly (readonly [n: number, inSeconds: number])[], isOu
     looks: 0,
     unpinned: [] as { n: number; at: number }[],
     refuse: (_n: number): Error | undefined => undefined,
-    pin(n: number, inSeconds: number) {
+    pin(n: number, inSeconds: number, fields: Partial<Pin> = {}) {
       const cid = cidOf(n)
       numbers.set(cid.toString(), n)
-      pins.set(cid.toString(), newPin(cid, { expireAt: BigInt(start + inSeconds) * NS_PER_S }))
+      pins.set(cid.toString(), newPin(cid, { ...fields, expireAt: BigInt(start + inSeconds) * NS_PER_S }))
       listener(start + inSeconds)
     },
     has: (n: number) => pins.has(cidOf(n).toString()),
@@ -54,7 +54,7 @@ function setUp(given: readonly (readonly [n: number, inSeconds: number])[], isOu
       },
     },
     pinning: {
-      async unpin(cid) {
+      async unpinExpired(cid) {
         const n = numbers.get(cid.toString()) ?? -1
         const refusal = world.refuse(n)
         if (refusal !== undefined) throw refusal
@@ -134,4 +134,25 @@ test('one that somebody else unpinned first, or that is refused, keeps no other 
   world.refuse = n => (n === 1 ? pinNotFound(cidOf(1)) : undefined)
   await world.clock.advance(600_000)
   assert.equal(world.has(2), false)
+})
+
+test('a shard whose add came to nothing is unpinned by others, too, should its peer not do it', async () => {
+  await using world = setUp([], n => n === 3)
+  const shard = { type: 'shard-pin', metadata: { 'ipfs-cluster-adding': '1' } } as const
+  world.pin(1, 100, shard)
+  world.pin(2, 100)
+  world.pin(3, 100, shard)
+  await world.clock.advance(3_600_000)
+  assert.deepEqual(world.unpinned.map(({ n, at }) => [n, at > 700]).sort(), [
+    [1, true],
+    [3, false],
+  ])
+})
+
+test('a shard of content that a Go peer added is left to its root, without a word', async () => {
+  await using world = setUp([[1, 100]])
+  world.refuse = () => new ClusterError('it is a shard', { code: 'UNPIN_SHARD', cid: '' })
+  await world.clock.advance(3_600_000 * 3)
+  assert.ok(world.has(1))
+  assert.equal(world.looks, 2, 'at the start and when it expires, and not again and again')
 })

@@ -7,12 +7,14 @@ import {
   type AbortOptions,
   type Clock,
   type Logger,
+  type Random,
   createStallGuard,
 } from '@ipfs-cluster/base'
 import { CID } from 'multiformats/cid'
 import { badAnswer, IpfsError, timedOut } from './errors.ts'
 import type { KuboClient } from './kubo-client.ts'
 import { createRootSize } from './kubo-root-size.ts'
+import { isShard, pinShard } from './kubo-shards.ts'
 import type { PinMetrics } from './metrics.ts'
 import type { IpfsPinProgress } from './types.ts'
 
@@ -30,6 +32,7 @@ export interface PinOptions extends AbortOptions {
 export interface KuboPinComponents {
   readonly client: KuboClient
   readonly clock: Clock
+  readonly random: Random
   readonly logger: Logger
   readonly metrics: PinMetrics
 }
@@ -52,6 +55,7 @@ export async function pinWithKubo(
   const { signal } = options
   const status = (cid: CID, mode: PinMode) =>
     pinStatus(client, cid, mode, { signal, timeoutMs: timeouts.ipfsRequestTimeoutMs })
+  if (isShard(pin)) return await pinShardWithKubo(components, timeouts, pin, options)
   const mode = modeOf(pin)
   // Kubo's pin/add of what is pinned already is not free: it drops the pin and its name, walks the whole DAG, and pins it anew.
   if (options.isAbsent !== true && (await status(pin.cid, mode)) === mode) return
@@ -81,6 +85,25 @@ export async function pinWithKubo(
   }
 }
 
+async function pinShardWithKubo(
+  components: KuboPinComponents,
+  timeouts: KuboPinTimeouts,
+  pin: Pin,
+  options: PinOptions,
+): Promise<void> {
+  const { client, metrics } = components
+  const { signal } = options
+  const asked = { signal, timeoutMs: timeouts.ipfsRequestTimeoutMs }
+  if (options.isAbsent !== true && (await pinStatus(client, pin.cid, 'direct', asked)) === 'direct') return
+  // By a Go peer: it has more than it has to.
+  if ((await pinStatus(client, pin.cid, 'recursive', asked)) === 'recursive') return
+  const add = (part: Pin) => countedAdd(components, timeouts.pinTimeoutMs, part, options)
+  await pinShard(components, timeouts, pin, add, { signal })
+  // Its keeper, and itself.
+  metrics.changed(1)
+  metrics.changed(1)
+}
+
 async function countedAdd(
   components: KuboPinComponents,
   pinTimeoutMs: number,
@@ -98,8 +121,8 @@ async function countedAdd(
 }
 
 /** How the daemon is to pin it. */
-function modeOf({ maxDepth }: Pin): PinMode {
-  return maxDepth === 0 ? 'direct' : 'recursive'
+function modeOf(pin: Pin): PinMode {
+  return pin.maxDepth === 0 || isShard(pin) ? 'direct' : 'recursive'
 }
 
 /** Whether the daemon has each of the pins as it is wanted; `undefined` where it did not say. */

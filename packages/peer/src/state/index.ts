@@ -5,6 +5,7 @@
  * Reading only; writing goes through consensus. For tools that work while no peer runs, `replace-store.ts` swaps the whole store.
  */
 export * from './types.ts'
+export { listingTime, type CountOptions, type NewestOptions } from './newest.ts'
 export { openPinOutbox, type PinOutbox } from './outbox.ts'
 export { cidOfPinKey, pinKey } from './pin-key.ts'
 export { createPinState, type PinStateComponents, type PinStateRoom } from './state.ts'

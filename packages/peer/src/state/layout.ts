@@ -6,16 +6,23 @@
  * | `state/o` + sequence (8 bytes, big-endian) | changes not yet acknowledged, up to `MAX_OUTBOX_CIDS`: for each the length (4 bytes) and the bytes of its CID; the sequence is that of the last |
  * | `state/e` + expiry (Unix seconds, 8 bytes, big-endian) + CID bytes | empty: this pin expires then |
  * | `state/n` + up to 255 bytes of the name + 0 + CID bytes | length of the CID, 2 bytes: a pin that has a name |
- * | `state/t` + time of creation (as expiry) + CID bytes | empty: a pin that says when it was created |
- * | `state/indexed` | empty: every pin has its `n` and `t` rows, also those written before there were such rows |
+ * | `state/s` + time of creation (as expiry) + `createdSlot` (2 bytes) + CID bytes | empty: every pin; time 0 for those that do not say when they were created |
+ * | `state/k` + type (1 byte, the number of its enum in protobuf) + key of the pin | empty: a pin that is not plain data, but the root or a part of sharded content |
+ * | `state/indexed` | version of the indexes (1 byte): every pin has its `n`, `s` and `k` rows, also those written before there were such rows |
+ *
+ * `state/t` were rows of creation without a slot; they are removed when the others are built.
  */
-import { concatBytes, prefixRange, utf8, type StoreRange } from '@ipfs-cluster/base'
+import { concatBytes, prefixRange, utf8, utf8Text, type StoreRange } from '@ipfs-cluster/base'
 
 export const OUTBOX_PREFIX: Uint8Array = utf8('state/o')
 export const EXPIRY_PREFIX: Uint8Array = utf8('state/e')
 export const NAME_PREFIX: Uint8Array = utf8('state/n')
-export const TIME_PREFIX: Uint8Array = utf8('state/t')
+export const TIME_PREFIX: Uint8Array = utf8('state/s')
+export const FORMER_TIME_PREFIX: Uint8Array = utf8('state/t')
+export const TYPE_PREFIX: Uint8Array = utf8('state/k')
 export const INDEXED_ROW: Uint8Array = utf8('state/indexed')
+/** Of the indexes that every pin is in; in stores of before there was a second, the row is empty. */
+export const INDEXES_VERSION: Uint8Array = Uint8Array.of(3)
 
 /** Changes in one row of the outbox: few enough that taking some of them and writing the rest anew is cheap. */
 export const MAX_OUTBOX_CIDS = 256
@@ -100,9 +107,24 @@ export function cidBytesOfName(row: Uint8Array, value: Uint8Array): Uint8Array {
   return row.subarray(row.length - length)
 }
 
+const SLOT_BYTES = 2
+/** Milliseconds of a second. */
+const SLOTS = 1_000
+
+/**
+ * Where in its second a pin stands, in milliseconds: the pinset keeps whole seconds, and whoever reads a list page by page by time needs times that
+ * tell its pins apart. It follows from the CID alone, so that it is the same on every peer and at any time.
+ */
+export function createdSlot(cid: Uint8Array): number {
+  const { length } = cid
+  return (((cid[length - 2] ?? 0) << 8) | (cid[length - 1] ?? 0)) % SLOTS
+}
+
 /** The row of a pin created at `seconds`; without `cid`, where the rows of that second begin. Times before 1970 count as then. */
 export function timeRow(seconds: number, cid?: Uint8Array): Uint8Array {
-  const row = new Uint8Array(TIME_PREFIX.length + NUMBER_BYTES + (cid?.length ?? 0))
+  const row = new Uint8Array(
+    TIME_PREFIX.length + NUMBER_BYTES + (cid === undefined ? 0 : SLOT_BYTES + cid.length),
+  )
   row.set(TIME_PREFIX)
   // By hand: every pin that comes in has one, and a DataView costs more than all the rest.
   let rest = Math.min(Math.max(0, seconds), Number.MAX_SAFE_INTEGER)
@@ -110,12 +132,37 @@ export function timeRow(seconds: number, cid?: Uint8Array): Uint8Array {
     row[i] = rest % 256
     rest = Math.floor(rest / 256)
   }
-  if (cid !== undefined) row.set(cid, TIME_PREFIX.length + NUMBER_BYTES)
+  if (cid === undefined) return row
+  setSlot(row, createdSlot(cid))
+  row.set(cid, TIME_PREFIX.length + NUMBER_BYTES + SLOT_BYTES)
   return row
 }
 
+/** Where the rows of that second and slot begin. */
+export function slotRow(seconds: number, slot: number): Uint8Array {
+  const row = concatBytes([timeRow(seconds), new Uint8Array(SLOT_BYTES)])
+  setSlot(row, slot)
+  return row
+}
+
+function setSlot(row: Uint8Array, slot: number): void {
+  const at = TIME_PREFIX.length + NUMBER_BYTES
+  row[at] = slot >> 8
+  row[at + 1] = slot & 255
+}
+
 export function cidBytesOfTime(row: Uint8Array): Uint8Array {
-  return row.subarray(TIME_PREFIX.length + NUMBER_BYTES)
+  return row.subarray(TIME_PREFIX.length + NUMBER_BYTES + SLOT_BYTES)
+}
+
+/** The row of a pin of that type (number of the enum); without `key`, where the rows of that type begin. */
+export function typeRow(type: number, key = ''): Uint8Array {
+  return concatBytes([TYPE_PREFIX, Uint8Array.of(type), utf8(key)])
+}
+
+/** The key of the pin in a row by type. */
+export function keyOfType(row: Uint8Array): string {
+  return utf8Text(row.subarray(TYPE_PREFIX.length + 1))
 }
 
 function bigEndian(value: bigint): Uint8Array {

@@ -26,15 +26,17 @@ import type { Crdt, CrdtSnapshot } from '@ipfs-cluster/crdt'
 import {
   cidBytesOfName,
   cidBytesOfTime,
+  keyOfType,
   nameRange,
   nameRow,
   namesFrom,
   TIME_PREFIX,
   timeRow,
+  typeRow,
 } from './layout.ts'
 import type { PinIndexes } from './pin-indexes.ts'
-import { cidBytesOfPinKey, pinKey } from './pin-key.ts'
-import { ANY_CID, indexRow } from './projection.ts'
+import { pinKey } from './pin-key.ts'
+import { ANY_CID, indexedType, indexRow, type PinIndex } from './projection.ts'
 import type { PinListOptions } from './types.ts'
 
 const NS_PER_S = 1_000_000_000n
@@ -52,14 +54,14 @@ export interface ListingComponents {
 
 /**
  * Entries that match, in chunks; those that cannot be read as a pin may be among them. Costs its result when the filter has an exact name or the
- * beginning of one, or a time; otherwise all entries are looked at.
+ * beginning of one, or a time, or when only one type other than plain data is wanted; otherwise all entries are looked at.
  */
 export async function* matchingEntries(
   { entries, indexes }: ListingComponents,
   { filter = ANY_PIN, types, cursor = null, signal }: PinListOptions,
 ): AsyncGenerator<readonly Entry[]> {
   const isShown = entryMatcher(filter, types)
-  const index = indexOf(filter, cursor)
+  const index = indexOf(filter, types, cursor)
   if (index === undefined) {
     const range = cursor === null ? {} : { gt: utf8(pinKey(cursor.cid)) }
     for await (const chunk of entries.chunks(range, { signal })) {
@@ -69,17 +71,21 @@ export async function* matchingEntries(
   }
   await indexes.complete({ signal })
   using snapshot = entries.snapshot()
-  yield* indexed(snapshot, index, isShown ?? (() => true), { signal })
+  yield* indexedEntries(snapshot, index, isShown ?? (() => true), { signal })
 }
 
 /** A range of an index. */
-interface IndexRange {
-  readonly by: 'name' | 'created'
+export interface IndexRange {
+  readonly by: PinIndex
   readonly range: StoreRange
 }
 
 /** `undefined`: no index has what the filter asks for. */
-function indexOf(filter: PinFilter, cursor: PinCursor | null): IndexRange | undefined {
+function indexOf(
+  filter: PinFilter,
+  types: number | undefined,
+  cursor: PinCursor | null,
+): IndexRange | undefined {
   const order = pinOrder(filter)
   const name = utf8(filter.name)
   if (filter.name !== '' && filter.match === 'exact') {
@@ -100,7 +106,11 @@ function indexOf(filter: PinFilter, cursor: PinCursor | null): IndexRange | unde
       range: behind({ ...all, gte: timeRow(secondsAfter(createdAfter)), ...last }, after),
     }
   }
-  return undefined
+  // The order is that of all entries.
+  const type = types === undefined ? undefined : indexedType(Math.log2(types))
+  if (type === undefined || !Number.isInteger(type)) return undefined
+  const after = cursor === null ? undefined : typeRow(type, pinKey(cursor.cid))
+  return { by: 'type', range: behind(prefixRange(typeRow(type)), after) }
 }
 
 /** The part of `range` behind `row`. */
@@ -124,7 +134,8 @@ interface IndexEntry {
   readonly entry: Entry
 }
 
-async function* indexed(
+/** Entries in the order of their rows, or the other way round where the range says so; in chunks, some of them empty. */
+export async function* indexedEntries(
   snapshot: CrdtSnapshot,
   { by, range }: IndexRange,
   isShown: (value: Uint8Array) => boolean,
@@ -134,18 +145,18 @@ async function* indexed(
   const queued = queuedEntries(snapshot, by, range, isShown)
   let next = 0
   for await (const chunk of inGrowingChunks(rowsOf(snapshot.rows, by, range, options))) {
-    const keys = chunk.map(({ cid }) => pinKey({ bytes: cid }))
+    const keys = chunk.map(({ key }) => key)
     const values = await snapshot.getMany(keys)
     const entries: Entry[] = []
-    for (const [i, { row, cid }] of chunk.entries()) {
+    for (const [i, { row, key }] of chunk.entries()) {
       for (; next < queued.length; next++) {
         const candidate = queued[next] as IndexEntry
-        if (compareBytes(candidate.row, row) > 0) break
+        if (isBehind(candidate.row, row, range)) break
         entries.push(candidate.entry)
       }
-      const [key, value] = [keys[i] as string, values[i]]
+      const value = values[i]
       if (value === undefined || hidden.has(key) || !isShown(value)) continue
-      const its = indexRow(by, cid, value)
+      const its = indexRow(by, key, value)
       if (its !== undefined && equalBytes(its, row)) entries.push([key, value])
     }
     yield entries
@@ -158,26 +169,31 @@ async function* indexed(
 function queuedEntries(
   { queued }: CrdtSnapshot,
   by: IndexRange['by'],
-  { gt, gte, lt }: StoreRange,
+  range: StoreRange,
   isShown: (value: Uint8Array) => boolean,
 ): IndexEntry[] {
+  const { gt, gte, lt } = range
   const found: IndexEntry[] = []
   for (const op of queued) {
     if (op.type !== 'put' || !isShown(op.value)) continue
-    const cid = cidBytesOfPinKey(op.key)
-    const row = cid === undefined ? undefined : indexRow(by, cid, op.value)
+    const row = indexRow(by, op.key, op.value)
     if (row === undefined) continue
     if (gt !== undefined && compareBytes(row, gt) <= 0) continue
     if (gte !== undefined && compareBytes(row, gte) < 0) continue
     if (lt !== undefined && compareBytes(row, lt) >= 0) continue
     found.push({ row, entry: [op.key, op.value] })
   }
-  return found.sort((a, b) => compareBytes(a.row, b.row))
+  return found.sort((a, b) => (isBehind(a.row, b.row, range) ? 1 : -1))
+}
+
+function isBehind(row: Uint8Array, other: Uint8Array, { reverse = false }: StoreRange): boolean {
+  const order = compareBytes(row, other)
+  return reverse ? order < 0 : order > 0
 }
 
 interface IndexRow {
   readonly row: Uint8Array
-  readonly cid: Uint8Array
+  readonly key: string
 }
 
 async function* rowsOf(
@@ -186,11 +202,14 @@ async function* rowsOf(
   range: StoreRange,
   options: AbortOptions,
 ): AsyncGenerator<IndexRow> {
-  if (by === 'created') {
-    for await (const row of rows.keys(range, options)) yield { row, cid: cidBytesOfTime(row) }
+  if (by === 'type') {
+    for await (const row of rows.keys(range, options)) yield { row, key: keyOfType(row) }
+  } else if (by === 'created') {
+    for await (const row of rows.keys(range, options))
+      yield { row, key: pinKey({ bytes: cidBytesOfTime(row) }) }
   } else {
     for await (const [row, value] of rows.entries(range, options)) {
-      yield { row, cid: cidBytesOfName(row, value) }
+      yield { row, key: pinKey({ bytes: cidBytesOfName(row, value) }) }
     }
   }
 }
@@ -213,7 +232,7 @@ async function* inGrowingChunks<T>(items: AsyncIterable<T>): AsyncGenerator<T[]>
  *
  * What most pins fail by, name and time, is looked at before a pin is made of the bytes.
  */
-function entryMatcher(
+export function entryMatcher(
   filter: PinFilter,
   types: number | undefined,
 ): ((value: Uint8Array) => boolean) | undefined {

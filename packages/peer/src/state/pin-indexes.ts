@@ -1,5 +1,6 @@
 import {
-  EMPTY_BYTES,
+  equalBytes,
+  prefixRange,
   raceSignal,
   type AbortOptions,
   type Logger,
@@ -7,7 +8,7 @@ import {
   type StoreOp,
 } from '@ipfs-cluster/base'
 import type { Crdt } from '@ipfs-cluster/crdt'
-import { INDEXED_ROW } from './layout.ts'
+import { FORMER_TIME_PREFIX, INDEXED_ROW, INDEXES_VERSION } from './layout.ts'
 import { indexPin } from './projection.ts'
 
 export interface PinIndexesComponents {
@@ -21,7 +22,7 @@ export interface PinIndexesComponents {
 const BATCH_OPS = 4_000
 
 /**
- * Whether the indexes by name and by creation have every pin: those that were written before there were such indexes get their rows once.
+ * Whether the indexes by name, by creation and by type have every pin: those that were written before there were such indexes get their rows once.
  *
  * A pin that leaves while its rows are built may leave one behind. Whoever reads the index looks whether the pin still has that row.
  */
@@ -49,7 +50,9 @@ export class PinIndexes {
 
   async #build({ signal }: AbortOptions): Promise<void> {
     const { store, entries, logger } = this.#components
-    if ((await store.get(INDEXED_ROW)) === undefined) {
+    const version = await store.get(INDEXED_ROW)
+    if (version === undefined || !equalBytes(version, INDEXES_VERSION)) {
+      await this.#removeFormer(signal)
       let pins = 0
       let ops: StoreOp[] = []
       for await (const chunk of entries.chunks({}, { signal })) {
@@ -60,10 +63,22 @@ export class PinIndexes {
         await store.batch(ops, { sync: true })
         ops = []
       }
-      ops.push({ type: 'put', key: INDEXED_ROW, value: EMPTY_BYTES })
+      ops.push({ type: 'put', key: INDEXED_ROW, value: INDEXES_VERSION })
       await store.batch(ops, { sync: true })
-      if (pins > 0) logger.info({ pins }, 'the pinset is indexed by name and time')
+      if (pins > 0) logger.info({ pins }, 'the pinset is indexed by name, time and type')
     }
     this.#complete = true
+  }
+
+  async #removeFormer(signal: AbortSignal | undefined): Promise<void> {
+    const { store } = this.#components
+    let ops: StoreOp[] = []
+    for await (const key of store.keys(prefixRange(FORMER_TIME_PREFIX), { signal })) {
+      ops.push({ type: 'del', key })
+      if (ops.length < BATCH_OPS) continue
+      await store.batch(ops)
+      ops = []
+    }
+    await store.batch(ops)
   }
 }

@@ -13,6 +13,7 @@ import type { Crdt } from '@ipfs-cluster/crdt'
 import type { CID } from 'multiformats/cid'
 import { cidBytesOf, EXPIRY_PREFIX, expiryRow, secondsOf } from './layout.ts'
 import { matchingEntries, type Entry, type ListingComponents } from './listing.ts'
+import { countEntries, newestEntries, type CountOptions, type NewestOptions } from './newest.ts'
 import { acknowledge, type PinOutbox } from './outbox.ts'
 import { PinIndexes } from './pin-indexes.ts'
 import { cidOfPinKey, cidTextOfPinKey, pinKey, usualV1Base32 } from './pin-key.ts'
@@ -64,6 +65,8 @@ export function createPinState(components: PinStateComponents): PinStateRoom {
       getMany: cids => reader.getMany(cids),
       list: options => new Batched(reader.batches(options)),
       lines: options => reader.lines(options),
+      newest: options => new Batched(reader.newest(options)),
+      count: options => reader.count(options),
       expired: (now, options) => reader.expired(now, options),
       nextExpiry: from => reader.nextExpiry(from),
       onExpiry: listener => components.outbox.onExpiry(listener),
@@ -106,17 +109,31 @@ class PinReader {
   async *batches(options: PinListOptions = {}): AsyncGenerator<readonly Pin[]> {
     let left = options.limit ?? Infinity
     for await (const entries of this.#entries(options)) {
-      const pins: Pin[] = []
-      for (const [key, value] of entries) {
-        if (pins.length >= left) break
-        const cid = cidOfPinKey(key)
-        const pin = cid === undefined ? this.#unreadable(key, NO_PIN_KEY) : this.#decode(cid, value)
-        if (pin !== undefined) pins.push(pin)
-      }
+      const pins = this.#pinsOf(entries, left)
       left -= pins.length
       if (pins.length > 0) yield pins
       if (left <= 0) return
     }
+  }
+
+  async *newest(options: NewestOptions = {}): AsyncGenerator<readonly Pin[]> {
+    for await (const entries of newestEntries(this.#listing, options)) yield this.#pinsOf(entries)
+  }
+
+  count(options: CountOptions): Promise<number> {
+    return countEntries(this.#listing, options)
+  }
+
+  /** At most `most`. */
+  #pinsOf(entries: readonly Entry[], most = Infinity): Pin[] {
+    const pins: Pin[] = []
+    for (const [key, value] of entries) {
+      if (pins.length >= most) break
+      const cid = cidOfPinKey(key)
+      const pin = cid === undefined ? this.#unreadable(key, NO_PIN_KEY) : this.#decode(cid, value)
+      if (pin !== undefined) pins.push(pin)
+    }
+    return pins
   }
 
   async *lines(options: PinListOptions = {}): AsyncGenerator<Uint8Array> {

@@ -1,6 +1,7 @@
 import type { Pin, PinListing } from '@ipfs-cluster/api'
 import type { AbortOptions, StoreOp } from '@ipfs-cluster/base'
 import type { CID } from 'multiformats/cid'
+import type { CountOptions, NewestOptions } from './newest.ts'
 
 export interface PinListOptions extends AbortOptions, Partial<PinListing> {
   /** Bits of `PIN_TYPE_BITS`. @default any */
@@ -21,6 +22,10 @@ export interface PinState {
   list(options?: PinListOptions): AsyncIterable<Pin>
   /** The same as lines of JSON, the bytes of `pinCodec` and a line break each, in chunks of whole lines. */
   lines(options?: PinListOptions): AsyncIterable<Uint8Array>
+  /** By `listingTime`, the latest first, in batches. Costs what is read, unless the filter lets few of many pins pass and has no exact name. */
+  newest(options?: NewestOptions): AsyncIterable<Pin>
+  /** How many there are, `most` at most. Fewer than there are when very many would have to be looked at. */
+  count(options: CountOptions): Promise<number>
   /** Pins whose expiry is before `now` (Unix seconds), soonest first: costs its result. */
   expired(now: number, options?: AbortOptions): AsyncIterable<Pin>
   /** When the soonest pin expires (Unix seconds), of those that expire at `from` or later. */
