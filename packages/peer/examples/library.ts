@@ -41,6 +41,7 @@ await using peer = await createClusterPeer({
     },
   },
   restapi: undefined,
+  pinsvcapi: undefined,
 })
 await peer.cluster.ready
 console.log(`peer ${peer.id} listens on ${peer.addresses.join(', ')}`)

@@ -16,42 +16,29 @@ import {
   type Logger,
   type MeterRegistry,
   type Random,
-  type TraceHeaders,
   type Tracer,
 } from '@ipfs-cluster/base'
-import { openLevelStore, type LevelStore } from '@ipfs-cluster/base/level-store'
+import { openLevelStore } from '@ipfs-cluster/base/level-store'
 import { createCluster, createScratch, describePeer, type Cluster } from './cluster/index.ts'
 import type { PeerConfig } from './config/index.ts'
 import { createCrdtConsensus } from './consensus/index.ts'
-import type { HttpHandler } from './http/common/index.ts'
-import { createMetricsServer } from './http/metrics/index.ts'
-import { createHttpUpstream, createIpfsProxy, proxyRouteOf } from './http/proxy/index.ts'
-import { createRestApi, type HttpApi } from './http/rest/index.ts'
 import type { Identity } from './identity/index.ts'
 import { createInformers } from './informer/index.ts'
-import { createEmbeddedConnector, createKuboConnector, type IpfsConnector } from './ipfsconn/index.ts'
+import type { IpfsConnector } from './ipfsconn/index.ts'
 import { createMonitor } from './monitor/index.ts'
-import {
-  createHttpHost,
-  createNetwork,
-  decodeMetric,
-  encodeMetric,
-  type HttpHost,
-  type Network,
-} from './net/index.ts'
-import { createHealthProbe, createLoopUtilization, createStoreMetrics } from './observations/index.ts'
+import { createNetwork, decodeMetric, encodeMetric, type Network } from './net/index.ts'
+import { createLoopUtilization } from './observations/index.ts'
+import { startEndpoints, type PeerEndpoints } from './peer-endpoints.ts'
+import { startIpfs, type StartedIpfs } from './peer-ipfs.ts'
 import { createPinTracker } from './pintracker/index.ts'
 import {
   createTracing,
-  restRouteOf,
   tracedCluster,
   tracedConnector,
   tracedConsensus,
   tracedNetwork,
   tracedOperations,
-  tracedRequests,
 } from './tracing/index.ts'
-import { VERSION } from './version.ts'
 
 /** What a peer is made of: its configuration and who it is. */
 export interface ClusterPeerConfig extends PeerConfig {
@@ -75,19 +62,11 @@ export interface ClusterPeerOverrides {
   readonly ipfs?: IpfsConnector
 }
 
-export interface ClusterPeer extends AsyncDisposable {
+export interface ClusterPeer extends AsyncDisposable, PeerEndpoints {
   readonly id: PeerId
   readonly cluster: Cluster
   /** Listening addresses of the private network, with /p2p. */
   readonly addresses: readonly string[]
-  /** `http://127.0.0.1:9094`; none when the REST API is off. */
-  readonly restUrls: readonly string[]
-  /** Of the REST API over libp2p, with /p2p; none when that is off. */
-  readonly restAddresses: readonly string[]
-  /** `http://127.0.0.1:9095` of the IPFS proxy; none when it is off. */
-  readonly proxyUrls: readonly string[]
-  /** `http://127.0.0.1:8888/metrics`; none when the Prometheus endpoint is off. */
-  readonly metricsUrls: readonly string[]
   /** Of the built-in IPFS node, when it has one. */
   readonly gatewayUrl: string | undefined
 }
@@ -118,7 +97,7 @@ export async function createClusterPeer(
     tracer,
   )
   const self = network.peerId
-  const { daemon, gatewayUrl } = overrides.ipfs
+  const { daemon, gatewayUrl, rpc }: StartedIpfs = overrides.ipfs
     ? { daemon: overrides.ipfs, gatewayUrl: undefined }
     : await startIpfs(config, { clock, random, meter, logger, ...tracing }, stack)
   const ipfs = tracedConnector(daemon, tracer)
@@ -178,6 +157,7 @@ export async function createClusterPeer(
       config.informers,
     ),
   )
+  const pinCount = () => Object.values(tracker.stats().counts).reduce((sum, count) => sum + count, 0)
   const cluster = tracedCluster(
     stack.use(
       createCluster(
@@ -190,7 +170,7 @@ export async function createClusterPeer(
           informers,
           scratch: await createScratch(`${config.storePath}.scratch`),
           store,
-          pinCount: () => Object.values(tracker.stats().counts).reduce((sum, count) => sum + count, 0),
+          pinCount,
           meter,
           clock,
           tracer,
@@ -201,32 +181,30 @@ export async function createClusterPeer(
     ),
     tracer,
   )
-  const probe = createHealthProbe({ store, consensus, network, ipfs, ready: cluster.ready, clock, random })
-  const restHost =
-    config.restHost &&
-    stack.use(await createHttpHost({ clock, meter, logger: logger.child('restapi') }, config.restHost))
-  const rest =
-    config.restapi &&
-    stack.use(
-      await createRestApi(
-        {
-          cluster,
-          clock,
-          logger: logger.child('restapi'),
-          connections: restHost,
-          meter,
-          probe,
-          around: handle => tracedRequests(handle, restRouteOf, tracer),
-        },
-        config.restapi,
-      ),
-    )
-  const proxy = await startProxy(config, { cluster, ipfs, clock, meter, logger, tracer }, stack)
-  const metrics = await startMetrics(config, { store, meter, clock, logger, vars: overrides.vars }, stack)
+  const endpoints = await startEndpoints(
+    config,
+    {
+      store,
+      network,
+      cluster,
+      consensus,
+      monitor,
+      ipfs,
+      rpc,
+      pinCount,
+      vars: overrides.vars,
+      clock,
+      random,
+      meter,
+      logger,
+      tracer,
+    },
+    stack,
+  )
 
   const scope = stack.use(createTaskScope(logger))
   scope.run('bootstrap', signal => cluster.bootstrap(config.join ?? [], { signal }))
-  return ownedPeer(stack.move(), { network, cluster, rest, restHost, proxy, metrics, gatewayUrl, logger })
+  return ownedPeer(stack.move(), { network, cluster, endpoints, gatewayUrl, logger })
 }
 
 /** Disposed last, so that it learns how the other parts end. */
@@ -248,94 +226,18 @@ function startTracing(
   return stack.use(createTracing(components, config.tracing)).tracer
 }
 
-async function startProxy(
-  { ipfsproxy }: PeerConfig,
-  {
-    tracer,
-    logger,
-    ...parts
-  }: {
-    readonly cluster: Cluster
-    readonly ipfs: IpfsConnector
-    readonly clock: Clock
-    readonly meter: MeterRegistry
-    readonly logger: Logger
-    readonly tracer: Tracer
-  },
-  stack: AsyncDisposableStack,
-): Promise<{ readonly urls: readonly string[] } | undefined> {
-  if (ipfsproxy === undefined) return undefined
-  const own = { ...parts, logger: logger.child('ipfsproxy') }
-  const upstream = stack.use(createHttpUpstream(own, ipfsproxy))
-  const around = (handle: HttpHandler) => tracedRequests(handle, proxyRouteOf, tracer)
-  return stack.use(await createIpfsProxy({ ...own, upstream, around }, ipfsproxy))
-}
-
-interface MetricsParts {
-  readonly store: LevelStore
-  readonly meter: MeterRegistry
-  readonly clock: Clock
-  readonly logger: Logger
-  readonly vars: ClusterPeerOverrides['vars']
-}
-
-async function startMetrics(
-  { metrics, storePath }: PeerConfig,
-  { store, meter, clock, logger, vars }: MetricsParts,
-  stack: AsyncDisposableStack,
-): Promise<{ readonly urls: readonly string[] } | undefined> {
-  if (metrics === undefined) return undefined
-  const { refresh } = createStoreMetrics({ store, meter, clock, logger }, storePath)
-  const all = () => ({ version: VERSION, ...vars?.() })
-  const components = { meter, refresh, vars: all, clock, logger: logger.child('metrics') }
-  return stack.use(await createMetricsServer(components, metrics))
-}
-
-interface IpfsParts {
-  readonly clock: Clock
-  readonly random: Random
-  readonly meter: MeterRegistry
-  readonly logger: Logger
-  readonly trace?: () => TraceHeaders | undefined
-}
-
-async function startIpfs(
-  config: PeerConfig,
-  { clock, random, meter, logger, ...tracing }: IpfsParts,
-  stack: AsyncDisposableStack,
-): Promise<{ readonly daemon: IpfsConnector; readonly gatewayUrl: string | undefined }> {
-  const choice = config.ipfs
-  if (choice.kind === 'ipfshttp') {
-    const components = { clock, meter, logger: logger.child('ipfshttp'), ...tracing }
-    const kubo = createKuboConnector(components, choice.config)
-    return { daemon: stack.use(kubo), gatewayUrl: undefined }
-  }
-  // Beside Kubo none of it is needed.
-  const { createIpfsNode } = await import('@ipfs-cluster/ipfs')
-  const node = stack.use(await createIpfsNode({ clock, random, logger: logger.child('ipfs') }, choice.config))
-  const components = { node, clock, meter, logger: logger.child('ipfshttp') }
-  const embedded = createEmbeddedConnector(components, choice.config)
-  return { daemon: stack.use(embedded), gatewayUrl: node.gatewayUrl }
-}
-
 function ownedPeer(
   stack: AsyncDisposableStack,
   {
     network,
     cluster,
-    rest,
-    restHost,
-    proxy,
-    metrics,
+    endpoints,
     gatewayUrl,
     logger,
   }: {
     readonly network: Network
     readonly cluster: Cluster
-    readonly rest: HttpApi | undefined
-    readonly restHost: HttpHost | undefined
-    readonly proxy: { readonly urls: readonly string[] } | undefined
-    readonly metrics: { readonly urls: readonly string[] } | undefined
+    readonly endpoints: PeerEndpoints
     readonly gatewayUrl: string | undefined
     readonly logger: Logger
   },
@@ -350,10 +252,7 @@ function ownedPeer(
     id: network.peerId,
     cluster,
     addresses: network.addresses(),
-    restUrls: rest?.urls ?? [],
-    restAddresses: restHost?.addresses ?? [],
-    proxyUrls: proxy?.urls ?? [],
-    metricsUrls: (metrics?.urls ?? []).map(url => `${url}/metrics`),
+    ...endpoints,
     gatewayUrl,
     async [Symbol.asyncDispose]() {
       if (stack.disposed) return

@@ -183,7 +183,7 @@ test('lines of the proxy’s requests have the name that Go gives them', async (
   assert.equal(await peer.ended, 0)
 })
 
-test('a proxy that is configured before a built-in node is told of', async () => {
+test('a proxy stands before a built-in node, too', async () => {
   const folder = join(mkdtempSync(join(ROOT, 'p-')), 'config')
   assert.equal(await start(['-c', folder, 'init', '--ipfs', 'embedded']).ended, 0)
   const path = join(folder, 'service.json')
@@ -194,15 +194,17 @@ test('a proxy that is configured before a built-in node is told of', async () =>
   Object.assign(config.ipfs_connector.embedded, {
     swarm_listen_multiaddress: nowhere,
     gateway_listen_multiaddress: '',
+    rpc_listen_multiaddress: nowhere,
   })
   writeFileSync(path, JSON.stringify(config))
   const peer = start(['-c', folder, 'daemon'])
   await peer.says(/READY/)
-  assert.match(
-    peer.text(),
-    /WARN\tservice\tapi\.ipfsproxy: this version has no IPFS proxy before the built-in/,
-  )
-  assert.doesNotMatch(peer.text(), /\tIPFS Proxy\t/)
+  const url = /\tIPFS Proxy\t.*(http:\/\/127\.0\.0\.1:\d+)/.exec(peer.text())?.[1]
+  const answer = await fetch(`${url}/api/v0/id`, { method: 'POST' })
+  assert.match(await answer.text(), /"AgentVersion":"ipfs-cluster-embedded/)
+  const own = /\tRPC of the IPFS node.*(http:\/\/127\.0\.0\.1:\d+)/.exec(peer.text())?.[1]
+  assert.equal(await (await fetch(`${own}/api/v0/pin/ls`, { method: 'POST' })).text(), '{}\n')
+  assert.equal((await fetch(`${own}/api/v0/pin/ls`)).status, 405)
   peer.signal('SIGTERM')
   assert.equal(await peer.ended, 0)
 })

@@ -18,6 +18,7 @@ import { repairMarkedState } from '../consensus/index.ts'
 import { IDENTITY_FILE, loadIdentity, parseIdentity, saveIdentity, type Identity } from '../identity/index.ts'
 import { createClusterPeer, type ClusterPeer } from '../peer.ts'
 import { settleStore } from '../state/index.ts'
+import { countBuffersAsMemory } from './buffer-memory.ts'
 import { returnIdleMemory } from './idle-memory.ts'
 import { CommandError, step, type CommandIo } from './io.ts'
 import { checkDatastore, goStoresIn } from './offline-folder.ts'
@@ -56,6 +57,7 @@ export async function daemon(options: DaemonOptions, io: CommandIo, logger: Logg
   for (const what of notThereYet(service, options)) logger.warn(`${what}; it is ignored`)
   const meter = createMeter()
   using _process = reportProcess(meter)
+  countBuffersAsMemory()
   await using _memory = returnIdleMemory(systemClock, logger)
 
   await using peer = await step('starting cluster', () =>
@@ -147,13 +149,8 @@ function withFlags(service: ServiceConfig, { stats, tracing }: DaemonOptions): S
 }
 
 /** What a Go peer would do with this configuration and these flags, and this version does not. */
-function notThereYet({ cluster, api, ipfs_connector }: ServiceConfig, options: DaemonOptions): string[] {
+function notThereYet({ cluster }: ServiceConfig, options: DaemonOptions): string[] {
   const wanted: [boolean, string][] = [
-    [
-      api.ipfsproxy !== undefined && ipfs_connector.embedded !== undefined,
-      'api.ipfsproxy: this version has no IPFS proxy before the built-in IPFS node, only before Kubo (ipfs_connector.ipfshttp)',
-    ],
-    [api.pinsvcapi !== undefined, 'api.pinsvcapi: this version has no pinning service API'],
     [
       options.leave || cluster.leave_on_shutdown,
       'leave_on_shutdown: a CRDT cluster has no list of peers to leave, and the pinset stays',
@@ -175,10 +172,13 @@ function sayWhatIsUnread(folder: string, service: ServiceConfig, logger: Logger)
 
 function sayWhereItIs(peer: ClusterPeer, logger: Logger): void {
   const { id, addresses, restUrls, restAddresses, proxyUrls, metricsUrls, gatewayUrl } = peer
+  const { pinningUrls, pinningAddresses } = peer
   logger.info({ id, addresses }, 'IPFS Cluster listening on')
   for (const url of restUrls) logger.info({ url }, 'REST API')
   for (const address of restAddresses) logger.info({ address }, 'REST API over libp2p')
   for (const url of proxyUrls) logger.info({ url }, 'IPFS Proxy')
+  for (const url of pinningUrls) logger.info({ url }, 'Pinning Service API')
+  for (const address of pinningAddresses) logger.info({ address }, 'Pinning Service API over libp2p')
   for (const url of metricsUrls) logger.info({ url }, 'Prometheus metrics')
   if (gatewayUrl !== undefined) logger.info({ url: gatewayUrl }, 'IPFS gateway')
 }

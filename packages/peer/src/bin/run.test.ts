@@ -209,7 +209,7 @@ test('init --randomports moves every listener to a port of its own', async () =>
     before.map(each => each.map(host)),
   )
   const ports = now.filter(each => each.length > 0).map(each => [...new Set(each.map(port))])
-  assert.equal(ports.length, 5)
+  assert.equal(ports.length, 6)
   assert.ok(
     ports.every(each => each.length === 1),
     JSON.stringify(now),

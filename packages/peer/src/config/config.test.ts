@@ -125,7 +125,7 @@ test('only the chosen components are written', () => {
   assert.equal('datastore' in raft, false)
   const embedded = JSON.parse(formatServiceConfig(initial({ ipfs: 'embedded', datastore: 'leveldb' })))
   assert.deepEqual(Object.keys(embedded.ipfs_connector), ['embedded'])
-  assert.deepEqual(Object.keys(embedded.api), ['pinsvcapi', 'restapi'])
+  assert.deepEqual(Object.keys(embedded.api), ['ipfsproxy', 'pinsvcapi', 'restapi'])
   assert.deepEqual(Object.keys(embedded.datastore), ['leveldb'])
 })
 

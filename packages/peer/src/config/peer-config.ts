@@ -110,6 +110,7 @@ export function toPeerConfig(config: ServiceConfig, folder: string, env: Environ
     informers: informers(config),
     restapi: config.api.restapi && httpApiConfig('restapi', config.api.restapi, folder),
     ...restHost(config),
+    ...pinningService(config, folder),
     ...ipfsProxy(config, inFolder),
     ...metricsEndpoint(config),
     ...tracing(config, env),
@@ -121,12 +122,23 @@ function restHost({ api: { restapi: api } }: ServiceConfig): Pick<PeerConfig, 'r
   return host === undefined ? {} : { restHost: host }
 }
 
-/** Only before a daemon that speaks Kubo's RPC. */
+function pinningService(
+  { api: { pinsvcapi: api } }: ServiceConfig,
+  folder: string,
+): Pick<PeerConfig, 'pinsvcapi' | 'pinsvcHost'> {
+  if (api === undefined) return {}
+  const host = libp2pEndpoint('pinsvcapi', api)
+  return {
+    pinsvcapi: httpApiConfig('pinsvcapi', api, folder),
+    ...(host !== undefined && { pinsvcHost: host }),
+  }
+}
+
 function ipfsProxy(
-  { api: { ipfsproxy }, ipfs_connector }: ServiceConfig,
+  { api: { ipfsproxy } }: ServiceConfig,
   inFolder: (path: string) => string,
 ): Pick<PeerConfig, 'ipfsproxy'> {
-  if (ipfsproxy === undefined || ipfs_connector.embedded !== undefined) return {}
+  if (ipfsproxy === undefined) return {}
   return {
     ipfsproxy: {
       listen: ipfsproxy.listen_multiaddress,
@@ -173,6 +185,7 @@ function ipfsChoice({ ipfs_connector }: ServiceConfig, folder: string): IpfsChoi
         gatewayFetch: embedded.gateway_fetch,
         pinTimeoutMs: embedded.pin_timeout,
         unpinDisable: embedded.unpin_disable,
+        rpcListen: embedded.rpc_listen_multiaddress,
       },
     }
   }

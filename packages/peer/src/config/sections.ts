@@ -270,6 +270,8 @@ export const embeddedSection = section('embedded', {
   delegated_routing: zeroField(textList, []),
   gateway_listen_multiaddress: field(text, '/ip4/127.0.0.1/tcp/8080'),
   gateway_fetch: field(bool, true),
+  // The node's own RPC, past the cluster; the IPFS proxy has no need of it.
+  rpc_listen_multiaddress: zeroField(addresses, [], { omit: value => value.length === 0 }),
   connect_swarms_delay: field(duration, 30_000, { check: notNegative }),
   pin_timeout: field(duration, 2 * MINUTE, { check: notNegative }),
   informer_trigger_interval: field(int, 0, { check: notNegative }),

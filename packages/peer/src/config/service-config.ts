@@ -60,8 +60,6 @@ export function initialConfig(choice: {
 }): ServiceConfig {
   const wanted: Partial<Record<GroupName, readonly string[]>> = {
     consensus: [choice.consensus],
-    // The proxy speaks to a daemon's HTTP port, which the built-in node does not have.
-    api: choice.ipfs === 'embedded' ? ['pinsvcapi', 'restapi'] : ['ipfsproxy', 'pinsvcapi', 'restapi'],
     ipfs_connector: [choice.ipfs],
     // Raft keeps its state in its own log.
     datastore: choice.consensus === 'raft' ? [] : [choice.datastore],

@@ -7,6 +7,7 @@ import type { MonitorConfig } from '../monitor/index.ts'
 import type { HttpHostConfig, NetworkConfig } from '../net/index.ts'
 import type { PinTrackerConfig } from '../pintracker/index.ts'
 import type { TracingConfig } from '../tracing/index.ts'
+import type { Multiaddr } from '@ipfs-cluster/api'
 import type { IpfsNodeConfig } from '@ipfs-cluster/ipfs'
 import type { MetricsServerConfig } from '../http/metrics/index.ts'
 import type { HttpUpstreamConfig, IpfsProxyConfig } from '../http/proxy/index.ts'
@@ -17,7 +18,12 @@ export type IpfsChoice =
   | { readonly kind: 'ipfshttp'; readonly config: IpfsHttpConfig }
   | {
       readonly kind: 'embedded'
-      readonly config: IpfsNodeConfig & { readonly pinTimeoutMs: number; readonly unpinDisable: boolean }
+      readonly config: IpfsNodeConfig & {
+        readonly pinTimeoutMs: number
+        readonly unpinDisable: boolean
+        /** Of the node's own RPC, past the cluster; none: it is reached through the IPFS proxy only. */
+        readonly rpcListen?: readonly Multiaddr[]
+      }
     }
 
 /** Everything a peer is composed from, complete and validated. Holds the secret: log `describeConfig` of it, never itself. */
@@ -36,6 +42,10 @@ export interface PeerConfig {
   readonly restapi: HttpApiConfig | undefined
   /** Its endpoint over libp2p; `undefined`: none. */
   readonly restHost?: HttpHostConfig
+  /** `undefined`: no Pinning Service API. */
+  readonly pinsvcapi?: HttpApiConfig | undefined
+  /** Its endpoint over libp2p; `undefined`: none. */
+  readonly pinsvcHost?: HttpHostConfig
   /** `undefined`: no IPFS proxy. */
   readonly ipfsproxy?: IpfsProxyConfig & HttpUpstreamConfig
   /** `undefined`: no Prometheus endpoint. */

@@ -35,7 +35,7 @@ export async function serveAdd(
   { request, response, signal, clock }: AddExchange,
   { add, format, sendFailure, streamChannels }: AddAnswer,
 ): Promise<void> {
-  const outputs = add(uploadParts(request, signal))
+  const outputs = add(uploadParts(request, signal, clock))
   response.setHeader('Cache-Control', 'no-cache')
   response.setHeader('Connection', 'close')
   if (!streamChannels) {

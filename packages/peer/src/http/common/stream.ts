@@ -120,6 +120,6 @@ export async function sendStream(
 }
 
 /** A header line cannot hold a line break, nor anything outside Latin-1. */
-function oneLine(text: string): string {
+export function oneLine(text: string): string {
   return text.replaceAll(/[^\x20-\x7e]+/g, ' ')
 }

@@ -20,8 +20,7 @@ import {
 } from '@ipfs-cluster/base'
 import { CID } from 'multiformats/cid'
 import type { Cluster, Outcomes, PinAsked, UnpinAsked } from '../../cluster/index.ts'
-import { requestLines, sendStream, takeTimeouts } from '../common/index.ts'
-import { httpStatusOf, RETRY_AFTER_S } from './errors.ts'
+import { httpStatusOf, requestLines, RETRY_AFTER_S, sendStream, takeTimeouts } from '../common/index.ts'
 
 /**
  * Lines that are committed together. While one group is written the next is prepared and the one after that is read, so some four times as many

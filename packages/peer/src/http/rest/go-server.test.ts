@@ -141,13 +141,12 @@ test('AddFile: an upload that turns out to be cut is 500 in one list, where the 
   assert.match(await response.text(), /^\{"code":500,"message":"error reading request: .*unexpected end/i)
 })
 
-test('AddFile: sharding is refused, by name', async () => {
-  await fails(
-    'POST',
-    '/add?stream-channels=false&shard=true&shard-size=1000000',
-    500,
-    /^sharded adding is not supported/,
-    tree(),
+test('AddFile: Shard', async () => {
+  const path = '/add?stream-channels=false&shard=true&shard-size=1000000&name=x'
+  const outputs: Json[] = await json('POST', path, tree())
+  assert.deepEqual(
+    outputs.map(({ name }) => name),
+    ['dir/a', 'dir/b', 'shard-0', 'x-clusterDAG', 'dir'],
   )
 })
 

@@ -28,6 +28,7 @@ export function restHandlers(
       ndjson: cluster.pinLines(typeBits, { ...listing, signal }),
     }),
     allocation: ({ cid }, options) => cluster.pinGet(cid, options),
+    exportCar: ({ cid }, options) => cluster.exportCar(cid, options),
     statusAll({ cids, filter, local, listing }, { signal }) {
       if (cids.length > 0) return statusOf(cluster, cids, local, { signal })
       const options = { listing, signal }

@@ -142,6 +142,11 @@ export function mockCluster(): Partial<Cluster> {
     allocate: pin =>
       pin.replicationFactorMin > 1 ? Promise.reject(new Error('replMin too high')) : Promise.resolve([PEER1]),
     pin: () => Promise.resolve(),
+    pinSharded: () => ({
+      keep: () => Promise.resolve(),
+      commit: () => Promise.resolve(),
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    }),
     async putBlocks(_peer, blocks) {
       for await (const _block of blocks);
     },
@@ -158,6 +163,13 @@ export function mockCluster(): Partial<Cluster> {
     },
     peerAdd: peer => once(() => ({ ...ID1, id: peer })),
     peerRemove: () => Promise.resolve(),
+    exportCar: cid =>
+      once(() => ({
+        pin: pinOf(cid, {}),
+        car: (async function* () {
+          yield utf8('the CAR')
+        })(),
+      })),
     add: (parts, params, options) => adder.add(parts, params, options),
     pin: (cid, options) => once(() => pinOf(cid, options)),
     pinPath: (path, options) => once(() => pinOf(resolve(path), options)),

@@ -5,6 +5,7 @@ import {
   parseQuery,
   ROUTES,
   type AddedOutput,
+  type CarBytes,
   type NdjsonChunks,
   type RouteHandlers,
   type RouteName,
@@ -12,7 +13,6 @@ import {
 } from '@ipfs-cluster/api'
 import {
   batchesOf,
-  CodedError,
   errorMessage,
   type AbortOptions,
   type Clock,
@@ -29,6 +29,9 @@ import {
   createAuthenticator,
   createHttpMetrics,
   discardRest,
+  httpStatusOf,
+  readBody,
+  RETRY_AFTER_S,
   sendJson,
   sendStream,
   serveAdd,
@@ -36,8 +39,8 @@ import {
   type ConnectionSource,
   type HttpHandler,
 } from '../common/index.ts'
+import { serveCar } from './car.ts'
 import { serveBulk, type BulkTimeouts } from './bulk.ts'
-import { httpStatusOf, RETRY_AFTER_S } from './errors.ts'
 import { restHandlers } from './handlers.ts'
 import type { HttpApi, HttpApiConfig } from './types.ts'
 
@@ -140,13 +143,17 @@ async function serveRoute(exchange: Exchange, handlers: RouteHandlers, bare: Rou
       const answer = (lines: unknown) => handler({ ...input, lines }, { signal }) as AsyncIterable<string>
       return await serveBulk({ ...exchange, formatError: errorBody }, answer)
     }
-    const body = await readBody(request)
+    const body = await readBody(request, BODY_BYTES_MAX)
     const input = route.decode({ ...bare, body })
     const result = handler(input, { signal })
     switch (route.kind) {
       case 'empty':
         await result
         response.writeHead(204).end()
+        return
+      case 'car':
+        // The name is a CID that has been read, as it was written: letters and digits.
+        await serveCar({ ...exchange, name: bare.params['hash'] ?? '' }, (await result) as CarBytes)
         return
       case 'json':
         sendJson(response, 200, stringifier(route.output)(await result))
@@ -196,27 +203,6 @@ async function* lines(
 
 function stringifier(codec: { stringify(value: never): string } | null): (value: unknown) => string {
   return value => `${codec === null ? '' : codec.stringify(value as never)}\n`
-}
-
-async function readBody(request: IncomingMessage): Promise<string> {
-  if (!hasBody(request)) return ''
-  const chunks: Uint8Array[] = []
-  let length = 0
-  // Left early, the request must live on: its connection is needed for the answer, and for the request after it.
-  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
-    length += chunk.length
-    if (length > BODY_BYTES_MAX)
-      throw new CodedError(`the request body is larger than ${BODY_BYTES_MAX} bytes`, {
-        code: 'BAD_PARAMETER',
-      })
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString('utf8')
-}
-
-/** Most requests have none, and reading nothing costs as much as routing. */
-function hasBody({ headers }: IncomingMessage): boolean {
-  return (headers['content-length'] ?? '0') !== '0' || headers['transfer-encoding'] !== undefined
 }
 
 function sendError(response: ServerResponse, status: number, message: string): void {
