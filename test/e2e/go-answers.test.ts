@@ -40,12 +40,17 @@ const OURS: Readonly<Record<string, readonly [why: string, status: number, messa
     500,
     'the hash sha2-512 needs CID version 1',
   ],
-  '/add?shard=true&stream-channels=false': ['no sharding', 500, 'sharded adding is not supported'],
-  '/add?shard=true&shard-size=1&stream-channels=false': [
-    'no sharding',
+  '/add?shard=true&stream-channels=false': [
+    'shards have a size when none is given, but by now the content is pinned as a whole',
     500,
-    'sharded adding is not supported',
+    'cannot repin CID with different tracking method',
   ],
+  '/add?shard=true&shard-size=1&stream-channels=false': [
+    'says how large the block is',
+    500,
+    "block doesn't fit in empty shard: shard size too small? The block has 13 bytes",
+  ],
+  '/add?format=car&stream-channels=false': ['says where it ends', 500, 'unexpected EOF: the CAR ends early'],
   '/add?chunker=rabin-1&stream-channels=false': ['Go would make chunks of nothing', 500, 'rabin min must be'],
 }
 

@@ -34,7 +34,7 @@ export async function startInProcessPeer(
     secret: systemRandom.bytes(32),
   })
   const config = toPeerConfig(service, folder)
-  const { ipfs, restapi } = config
+  const { ipfs, restapi, ipfsproxy } = config
   if (ipfs.kind !== 'embedded' || restapi === undefined) throw new Error('not what was configured')
   const peer = await createClusterPeer({
     ...config,
@@ -42,6 +42,8 @@ export async function startInProcessPeer(
     network: { ...config.network, listen: ANY_PORT, mdns: false },
     ipfs: { kind: 'embedded', config: { ...ipfs.config, listen: ANY_PORT, gateway: ANY_PORT[0] as string } },
     restapi: { ...restapi, listen: ANY_PORT, credentials },
+    pinsvcapi: config.pinsvcapi && { ...config.pinsvcapi, listen: ANY_PORT, credentials },
+    ...(ipfsproxy && { ipfsproxy: { ...ipfsproxy, listen: ANY_PORT } }),
   })
   stack.use(peer)
   await peer.cluster.ready

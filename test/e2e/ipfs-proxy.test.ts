@@ -47,6 +47,7 @@ describe('ipfs --api <the proxy>', { skip }, () => {
         network: { ...config.network, listen: ANY_PORT, mdns: false },
         ipfs: { kind: 'ipfshttp', config: { ...ipfs.config, nodeMultiaddress: kubo.api } },
         restapi: { ...restapi, listen: ANY_PORT },
+        pinsvcapi: undefined,
         ipfsproxy: { ...ipfsproxy, listen: ANY_PORT, nodeMultiaddress: kubo.api },
       }),
     )

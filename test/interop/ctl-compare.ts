@@ -58,7 +58,7 @@ function withoutLog(stderr: string): string {
 }
 
 /** Flags that Go does not have; `pin ls` and `status` have none of their names there either. */
-const OUR_FLAGS = /^--(size|max-pin-size|from-file) value$/
+const OUR_FLAGS = /^(--(size|max-pin-size|from-file|shard-size) value|--(require-complete|shard))$/
 const OUR_LISTING_FLAGS = /^--(name|match|metadata|peer|after|before|limit|cursor) value$/
 const LISTINGS = /^ {3}ipfs-cluster-ctl (pin ls|status)\b/m
 
@@ -102,7 +102,19 @@ const KEPT: readonly Kept[] = [
     line: /(^|} )(h|help|-h|--help)?$|--nothing id|-nothing id|---x$|--=x$|--timeout( x id)?$|--https=maybe/,
     fields: ['stdout'],
     part: 'ctl',
-    why: 'help of the program also names our own command, completion',
+    why: 'help of the program also names our own commands, export and completion',
+  },
+  {
+    line: /--format car/,
+    fields: ['stderr'],
+    part: 'peer',
+    why: 'what is wrong with a CAR is said in more words',
+  },
+  {
+    line: /(^| )commands$/,
+    fields: ['stdout'],
+    part: 'ctl',
+    why: 'one command is ours: export',
   },
   {
     line: /help pin$|pin help$/,

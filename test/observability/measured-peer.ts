@@ -118,6 +118,7 @@ async function configOf(folder: string, peername: string, kubo: FakeKubo): Promi
     cluster: { ...config.cluster, monitorPingIntervalMs: 500 },
     consensus: { ...config.consensus, trustedPeers: 'all' },
     restapi: { ...config.restapi, listen: [ANY_PORT] },
+    pinsvcapi: config.pinsvcapi && { ...config.pinsvcapi, listen: [ANY_PORT] },
     ...(config.ipfsproxy && {
       ipfsproxy: { ...config.ipfsproxy, listen: [ANY_PORT], nodeMultiaddress: kubo.api },
     }),

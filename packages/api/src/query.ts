@@ -98,6 +98,7 @@ export function addParamsFromQuery(query: URLSearchParams, nowNs: bigint): AddPa
     streamChannels: boolParam(query, 'stream-channels', true),
     noCopy: boolParam(query, 'nocopy', false),
     noPin: boolParam(query, 'no-pin', false),
+    ...(boolParam(query, 'require-complete', false) && { requireComplete: true }),
   }
 }
 
@@ -122,6 +123,7 @@ export function addParamsToQuery(params: AddParams): URLSearchParams {
     'no-pin': params.noPin,
   }
   for (const [name, value] of Object.entries(fields)) query.set(name, String(value))
+  if (params.requireComplete === true) query.set('require-complete', 'true')
   query.sort()
   return query
 }

@@ -193,6 +193,15 @@ export const ROUTES = {
     encode: (args: CidInput) => ({ path: `/allocations/${cidText(args.cid)}` }),
     decode: decodeCid,
   }),
+  /** Ours: what the pin keeps, as a CARv1. */
+  exportCar: route({
+    method: 'GET',
+    path: '/allocations/{hash}/car',
+    kind: 'car',
+    output: null,
+    encode: (args: CidInput) => ({ path: `/allocations/${cidText(args.cid)}/car` }),
+    decode: decodeCid,
+  }),
   statusAll: route({
     method: 'GET',
     path: '/pins',

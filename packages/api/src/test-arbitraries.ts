@@ -5,6 +5,7 @@ import { create as createDigest } from 'multiformats/hashes/digest'
 import {
   peerIdText,
   type GlobalPinInfo,
+  type ShardsInfo,
   type Pin,
   type PinInfoShort,
   type PinOptions,
@@ -118,8 +119,20 @@ const anyGoPinInfoShort = () =>
     priorityPin: fc.boolean(),
   })
 
-export const anyGlobalPinInfo = (): fc.Arbitrary<GlobalPinInfo> =>
+const anyShards = (): fc.Arbitrary<ShardsInfo> =>
   record({
+    total: fc.nat(),
+    pinned: fc.nat(),
+    pinning: fc.nat(),
+    error: fc.nat(),
+    problems: fc.array(record({ cid: anyCid(), error: anyText() }), { maxLength: 2 }),
+  })
+
+export const anyGlobalPinInfo = (): fc.Arbitrary<GlobalPinInfo> =>
+  fc.tuple(anyGoGlobalPinInfo(), some({ shards: anyShards() })).map(joined)
+
+const anyGoGlobalPinInfo = () =>
+  record<Omit<GlobalPinInfo, 'shards'>>({
     cid: anyCid(),
     name: anyText(),
     allocations: fc.option(fc.array(anyPeerId(), { maxLength: 2 })),

@@ -100,6 +100,26 @@ export interface GlobalPinInfo {
   readonly created: Time
   readonly metadata: Readonly<Record<string, string>> | null
   readonly peerMap: Readonly<Record<PeerId, PinInfoShort>>
+  /** Of the root of sharded content, when it alone is asked for. Not of Go. */
+  readonly shards?: ShardsInfo
+}
+
+/** How the shards of a root do. */
+export interface ShardsInfo {
+  readonly total: number
+  /** Shards of which there are as many copies as there have to be at least. */
+  readonly pinned: number
+  /** Shards of which more copies are on their way. */
+  readonly pinning: number
+  /** The others. */
+  readonly error: number
+  /** What is wrong with these; of many, the first ones. */
+  readonly problems: readonly ShardProblem[]
+}
+
+export interface ShardProblem {
+  readonly cid: CID
+  readonly error: string
 }
 
 /** An IPFS daemon, as its cluster peer sees it. */
@@ -205,6 +225,12 @@ export interface AddedOutput {
   readonly bytes: bigint
   readonly size: bigint
   readonly allocations: readonly PeerId[]
+  /** Blocks of the DAG that are not in the CAR; absent when there are none. Not of Go. */
+  readonly missing?: number
+  /** The first of them. */
+  readonly missingCids?: readonly CID[]
+  /** With the last output: what did not go well in an add that did. Not of Go. */
+  readonly warnings?: readonly string[]
 }
 
 export interface Version {
@@ -229,6 +255,8 @@ export interface AddParams {
   readonly streamChannels: boolean
   readonly noCopy: boolean
   readonly noPin: boolean
+  /** A CAR whose DAG is not complete is an error; else the IPFS daemons look for the rest. Not of Go. @default false */
+  readonly requireComplete?: boolean
 }
 
 export const DEFAULT_PIN_OPTIONS: PinOptions = {

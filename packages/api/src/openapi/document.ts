@@ -108,6 +108,7 @@ const json = (schema: JsonSchema): JsonObject => ({ 'application/json': { schema
 
 function success(name: RouteName): JsonObject {
   const { kind, output } = ROUTES[name]
+  if (kind === 'car') return { 200: CAR_ANSWER }
   if (output === null) return { 204: { description: 'Done.' } }
   const { schema } = output
   switch (kind) {
@@ -141,6 +142,21 @@ function success(name: RouteName): JsonObject {
         },
       }
   }
+}
+
+const CAR_ANSWER = {
+  description:
+    'A CARv1. When it fails in the middle the connection breaks, or, if the request says `TE: trailers`, the trailer tells why.',
+  headers: {
+    ...STREAM_ERROR,
+    'Content-Disposition': {
+      description: 'Names the file by its CID.',
+      schema: { type: 'string' },
+    },
+  },
+  content: {
+    'application/vnd.ipld.car': { schema: { type: 'string', contentMediaType: 'application/vnd.ipld.car' } },
+  },
 }
 
 /** Go sends lines of JSON as `application/json`, too: what tells them apart is an extension. */

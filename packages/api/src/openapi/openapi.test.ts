@@ -131,6 +131,7 @@ test('what the client sends is described, and what is described is read', () => 
   const cid = CID.parse('QmbrCtydGyPeHiLURSPMqrvE5mCgMCwFYq3UD4XLCeAYw6')
   const everything = addParamsToQuery({
     ...DEFAULT_ADD_PARAMS,
+    requireComplete: true,
     pin: {
       ...DEFAULT_ADD_PARAMS.pin,
       expireAt: 1n,

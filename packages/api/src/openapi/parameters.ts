@@ -73,7 +73,11 @@ export const PIN_PARAMETERS: readonly QueryParameter[] = [
     'Least number of copies, or the pin fails. −1, with a maximum of −1: every peer; 0: as the peer is configured.',
   ),
   parameter('replication-max', { type: 'integer', default: 0 }, 'Wanted number of copies.'),
-  parameter('shard-size', { type: 'integer', minimum: 0 }, 'Bytes of a shard, for sharded adds.'),
+  parameter(
+    'shard-size',
+    { type: 'integer', minimum: 0 },
+    'Bytes of the blocks of a shard, for sharded adds; 0: 100 MiB.',
+  ),
   parameter(
     'user-allocations',
     text,
@@ -136,7 +140,11 @@ export const ADD_PARAMETERS: readonly QueryParameter[] = [
   ),
   parameter('recursive', flag(false), 'For programs that read folders; has no effect here.'),
   parameter('hidden', flag(false), 'For programs that read folders; has no effect here.'),
-  parameter('shard', flag(false), 'Cut the DAG into shards of `shard-size` bytes (experimental in Go).'),
+  parameter(
+    'shard',
+    flag(false),
+    'Cut the DAG into shards of `shard-size` bytes, each kept by peers of its own: for content that no single peer has room for.',
+  ),
   parameter('progress', flag(false), 'Say how many bytes have been read, every now and then.'),
   parameter(
     'stream-channels',
@@ -145,4 +153,9 @@ export const ADD_PARAMETERS: readonly QueryParameter[] = [
   ),
   parameter('nocopy', flag(false), 'For IPFS daemons with a filestore.'),
   parameter('no-pin', flag(false), 'Write blocks, but do not pin.'),
+  parameter(
+    'require-complete',
+    flag(false),
+    'Refuse a CAR file that lacks blocks of its DAG, and pin nothing. Else they are counted in the answer, and the IPFS daemons look for them.',
+  ),
 ]

@@ -104,6 +104,15 @@ export const ROUTE_DOCS: Readonly<Record<RouteName, RouteDoc>> = {
     query: [PIN_TYPES, ...PIN_LISTING],
   },
   allocation: { tag: 'pins', summary: 'A pin of the pinset', failures: { 404: NOT_PINNED } },
+  exportCar: {
+    tag: 'pins',
+    summary: 'The content of a pin as a CAR file',
+    description:
+      'What the pin keeps: all of its DAG, as far down as it is limited, or one block when it is direct; of sharded content all. From the IPFS daemon ' +
+      'of the peer that is asked, from a peer that keeps it, or from wherever that daemon finds it. Depth first in the order of links, each block ' +
+      'once and verified. HEAD tells whether it is pinned.',
+    failures: { 404: NOT_PINNED },
+  },
   statusAll: {
     tag: 'pins',
     summary: 'Status of pins on all peers',

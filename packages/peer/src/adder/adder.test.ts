@@ -75,7 +75,8 @@ describe('what an add says', () => {
   it('refuses what it cannot do, before reading anything', async () => {
     const { add, allocated } = setUp()
     const refused: [Partial<AddParams>, RegExp][] = [
-      [{ shard: true }, /sharded adding is not supported/],
+      [{ shard: true }, /sharded adding is not supported here/],
+      [{ shard: true, noPin: true }, /cannot be combined with no-pin/],
       [{ chunker: 'fancy' }, /unrecognized chunker option: fancy/],
       [{ chunker: 'size-0' }, /chunker size must be greater than 0/],
       [{ chunker: 'size-2096897' }, /may not exceed the maximum chunk size of 2096896/],

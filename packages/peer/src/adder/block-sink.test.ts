@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { createManualClock, waitFor } from '@ipfs-cluster/testkit'
-import { DESTINATION_STALL_MS } from './block-sink.ts'
+import { DESTINATION_STALL_MS, STALL_BESIDE_OTHERS_MS } from './block-sink.ts'
 import type { AddPart } from './index.ts'
 import { setUp, type PutBlocks } from './test-adder.ts'
 import { file, testBytes } from './test-content.ts'
@@ -58,20 +58,89 @@ describe('destinations of an add', () => {
     await assert.rejects(add([file('f', 'x')]), { code: 'ADD_ALL_DESTINATIONS_FAILED' })
   })
 
-  it('are dropped when they take nothing for too long', async () => {
+  const hang: PutBlocks = (_peer, _blocks, { signal }) =>
+    new Promise((_, reject) => {
+      signal?.addEventListener('abort', () => reject(signal.reason))
+    })
+
+  it('are dropped soon when they stand still and others go on; the user is warned, and the pin names them still', async () => {
     const clock = createManualClock()
-    const hang: PutBlocks = (_peer, _blocks, { signal }) =>
-      new Promise((_, reject) => {
-        signal?.addEventListener('abort', () => reject(signal.reason))
-      })
     const { add, blocks, pins } = setUp({ clock, special: { b: hang } })
     const adding = add(manyBlocks, { chunker: 'size-10000' })
     await waitFor(() => (blocks.get('a')?.length ?? 0) > 20)
-    await clock.advance(DESTINATION_STALL_MS - 1000)
+    await clock.advance(STALL_BESIDE_OTHERS_MS - 1000)
     assert.equal(pins.length, 0)
     await clock.advance(1000)
-    await adding
+    const outputs = await adding
     assert.equal(blocks.get('a')?.length, 78)
+    assert.deepEqual(pins[0]?.allocations, ['a', 'b', 'c'])
+    const { warnings } = outputs.at(-1) ?? {}
+    assert.equal(warnings?.length, 1)
+    assert.match(warnings[0] as string, /^b has not taken all blocks.*it took no block for 30 s$/)
+  })
+
+  it('are dropped when they do not confirm what they took, and others have', async () => {
+    const clock = createManualClock()
+    let waits = false
+    const silent: PutBlocks = async (peer, blocks, options) => {
+      for await (const _ of blocks);
+      waits = true
+      return await hang(peer, blocks, options)
+    }
+    const { add, pins } = setUp({ clock, special: { b: silent } })
+    const adding = add(manyBlocks, { chunker: 'size-10000' })
+    await waitFor(() => waits)
+    await clock.advance(STALL_BESIDE_OTHERS_MS + 1)
+    assert.equal((await adding).at(-1)?.warnings?.length, 1)
+    assert.equal(pins.length, 1)
+  })
+
+  it('get more time when none of them moves', async () => {
+    const clock = createManualClock()
+    const { add, signals } = setUp({ clock, special: { a: hang, b: hang, c: hang } })
+    const adding = add(manyBlocks, { chunker: 'size-10000' })
+    adding.catch(() => undefined)
+    await waitFor(() => signals.length === 3)
+    let ended = false
+    void adding.finally(() => (ended = true)).catch(() => undefined)
+    await clock.advance(STALL_BESIDE_OTHERS_MS)
+    await clock.advance(DESTINATION_STALL_MS - STALL_BESIDE_OTHERS_MS - 1000)
+    assert.equal(ended, false)
+    await clock.advance(1000)
+    await assert.rejects(adding, {
+      code: 'ADD_ALL_DESTINATIONS_FAILED',
+      message: /a: it took no block for 120 s/,
+    })
+  })
+
+  it('keep the blocks from before the end of their stream until the root is pinned', async () => {
+    const told: string[] = []
+    const { add } = setUp({
+      allocate: () => Promise.resolve(['a']),
+      hold: peer => {
+        told.push(`${peer} holds`)
+        return Promise.resolve({
+          keepFor: root => told.push(`keep for ${root}`),
+          [Symbol.asyncDispose]: async () => void told.push('released'),
+        })
+      },
+      putBlocks: async (_peer, blocks) => {
+        for await (const _ of blocks);
+        told.push('stored')
+      },
+      pin: async ({ cid }) => void told.push(`pin ${cid}`),
+    })
+    const [added] = await add([file('f', 'x')])
+    assert.deepEqual(told, ['a holds', 'stored', `keep for ${added?.cid}`, `pin ${added?.cid}`, 'released'])
+    told.length = 0
+    await add([file('f', 'x')], { noPin: true })
+    assert.deepEqual(told, ['a holds', 'stored', 'released'])
+  })
+
+  it('may not know how to keep them', async () => {
+    const { add, pins } = setUp({ hold: () => Promise.reject(new Error("rpc: can't find method")) })
+    const outputs = await add(manyBlocks)
+    assert.equal(outputs.at(-1)?.warnings, undefined)
     assert.equal(pins.length, 1)
   })
 

@@ -15,12 +15,15 @@ import {
 } from '@ipfs-cluster/base'
 import type { CID } from 'multiformats/cid'
 import { AdderError } from './errors.ts'
-import type { AdderComponents } from './types.ts'
+import { createQueueShare, type QueueShare } from './queue-share.ts'
+import type { AdderComponents, DestinationHold } from './types.ts'
 
-/** Blocks waiting for one destination. The blocks are shared, so the slowest one decides the memory. */
+/** Blocks waiting for one destination, and not more bytes than `queueShare` says. The blocks are shared, so the slowest one decides the memory. */
 const DESTINATION_QUEUE_BLOCKS = 32
 /** A destination that has blocks to take and takes none for so long is dropped. */
 export const DESTINATION_STALL_MS = 120_000
+/** The same while others go on: they wait no longer than this for one that stands still. What it lacks it fetches from them. */
+export const STALL_BESIDE_OTHERS_MS = 30_000
 /** Blocks remembered to skip repetitions: long runs of equal chunks (zeros) are sent once. */
 const RECENT_BLOCKS = 2
 
@@ -29,8 +32,15 @@ export interface BlockSink extends AsyncDisposable {
   allocations(): readonly PeerId[]
   /** Waits for room at every destination. @throws AdderError when none is left. */
   put(block: NodeWithMeta): Promise<void>
-  /** Resolves when at least one destination has stored everything and all others have, too, or failed. */
+  /**
+   * Resolves when at least one destination has stored everything and all others have, too, or failed. From here to the disposal no garbage
+   * collection takes the blocks from destinations that know how to keep them.
+   */
   finish(): Promise<void>
+  /** After `finish`, when `root` is about to be pinned: destinations keep the blocks until it is. */
+  keepFor(root: CID): void
+  /** Destinations that have failed, and why. */
+  failures(): readonly DestinationFailure[]
 }
 
 export interface BlockSinkOptions {
@@ -42,10 +52,15 @@ export interface BlockSinkOptions {
   readonly signal: AbortSignal
 }
 
+export interface DestinationFailure {
+  readonly peer: PeerId
+  readonly error: Error
+}
+
 interface Destination {
   readonly peer: PeerId
   readonly queue: Channel<NodeWithMeta>
-  readonly guard: StallGuard
+  readonly guards: readonly StallGuard[]
   /** Settles when the destination is done; never rejects. */
   readonly done: Promise<void>
   readonly state: DestinationState
@@ -55,11 +70,24 @@ interface DestinationState {
   failure: Error | undefined
   /** There will be no more blocks. */
   ended: boolean
+  /** Everything is stored. */
+  stored: boolean
+  /** When the last block was taken. */
+  tookAt: number
+  /** Bytes of the blocks in the queue. */
+  queuedBytes: number
+  /** Resolves when there may be room. */
+  moved: PromiseWithResolvers<void>
+  hold: DestinationHold | undefined
+  /** It wants no more. */
+  left: boolean
 }
 
-export type BlockSinkComponents = Pick<AdderComponents, 'putBlocks'> & {
+export type BlockSinkComponents = Pick<AdderComponents, 'putBlocks' | 'hold'> & {
   readonly clock: Clock
   readonly logger: Logger
+  /** Of all adds of a peer. @default one of its own */
+  readonly queueShare?: QueueShare
 }
 
 export function createBlockSink(
@@ -71,6 +99,9 @@ export function createBlockSink(
   const recent: CID[] = []
   let destinations: Destination[] | undefined
   let allocations: readonly PeerId[] = []
+  let finished = false
+  const { queueShare = createQueueShare() } = components
+  const place = queueShare.enter()
 
   const alive = (all: readonly Destination[]) => {
     signal.throwIfAborted()
@@ -81,7 +112,11 @@ export function createBlockSink(
   const open = async (first: CID) => {
     const chosen = await choose(first)
     allocations = chosen.allocations
-    return chosen.destinations.map(peer => startDestination(components, peer, either))
+    const opened: Destination[] = []
+    for (const peer of chosen.destinations) {
+      opened.push(startDestination(components, peer, { signal: either, all: opened }))
+    }
+    return opened
   }
 
   return {
@@ -90,9 +125,14 @@ export function createBlockSink(
       if (recent.some(cid => cid.equals(block.cid))) return
       destinations ??= await open(block.cid)
       const left = alive(destinations)
-      const full = left.filter(destination => !offer(destination, block))
+      const full = left.filter(destination => !offer(destination, block, queueShare))
       if (full.length > 0) {
-        await Promise.all(full.map(({ queue }) => queue.push(block, { signal })))
+        await Promise.all(
+          full.map(async destination => {
+            while (!offer(destination, block, queueShare))
+              await raceSignal(destination.state.moved.promise, signal)
+          }),
+        )
         alive(destinations)
       }
       recent.push(block.cid)
@@ -101,60 +141,140 @@ export function createBlockSink(
     async finish() {
       const all = destinations ?? []
       for (const destination of all) {
-        if (destination.queue.size === 0) destination.guard.progress()
+        if (destination.queue.size === 0) progress(destination)
         destination.state.ended = true
         destination.queue.end()
       }
       await Promise.all(all.map(({ done }) => done))
       if (all.length > 0) alive(all)
+      finished = true
     },
+    keepFor(root) {
+      for (const { state } of destinations ?? []) state.hold?.keepFor(root)
+    },
+    failures: () =>
+      (destinations ?? []).flatMap(({ peer, state: { failure } }) =>
+        failure === undefined ? [] : [{ peer, error: failure }],
+      ),
     async [Symbol.asyncDispose]() {
-      stop.abort(new DOMException('the add is over', 'AbortError'))
-      for (const { queue } of destinations ?? []) queue.end()
-      await Promise.all((destinations ?? []).map(({ done }) => done))
+      place[Symbol.dispose]()
+      const all = destinations ?? []
+      const over = () => stop.abort(new DOMException('the add is over', 'AbortError'))
+      // Of an add that came to its end, every destination is told which root to keep the blocks for.
+      if (!finished) over()
+      for (const { queue } of all) queue.end()
+      await Promise.all(all.map(({ done }) => done))
+      await Promise.all(all.map(async ({ state }) => await state.hold?.[Symbol.asyncDispose]()))
+      over()
     },
   }
 }
 
 /** True when the destination took the block or wants no more. */
-function offer({ queue, guard, state }: Destination, block: NodeWithMeta): boolean {
-  if (queue.size === 0) guard.progress()
-  return state.failure !== undefined || queue.tryPush(block)
+function offer(destination: Destination, block: NodeWithMeta, queueShare: QueueShare): boolean {
+  const { queue, state } = destination
+  if (state.failure !== undefined || state.left) return true
+  const { length } = block.data
+  // A block that is larger than any share has to pass, too.
+  if (queue.size > 0 && state.queuedBytes + length > queueShare.bytes()) return false
+  if (queue.size === 0) progress(destination)
+  if (!queue.tryPush(block)) return false
+  state.queuedBytes += length
+  return true
+}
+
+function moved(state: DestinationState): void {
+  state.moved.resolve()
+  state.moved = Promise.withResolvers()
+}
+
+function progress({ guards }: Pick<Destination, 'guards'>): void {
+  for (const guard of guards) guard.progress()
+}
+
+interface DestinationContext {
+  readonly signal: AbortSignal
+  /** With those that are still to be opened. */
+  readonly all: readonly Destination[]
 }
 
 function startDestination(
-  { clock, logger, putBlocks }: BlockSinkComponents,
+  components: BlockSinkComponents,
   peer: PeerId,
-  signal: AbortSignal,
+  { signal, all }: DestinationContext,
 ): Destination {
+  const { clock, logger, putBlocks } = components
   const queue = new Channel<NodeWithMeta>(DESTINATION_QUEUE_BLOCKS)
-  const state: DestinationState = { failure: undefined, ended: false }
+  const state: DestinationState = {
+    failure: undefined,
+    ended: false,
+    stored: false,
+    tookAt: clock.monotonic(),
+    queuedBytes: 0,
+    moved: Promise.withResolvers(),
+    left: false,
+    hold: undefined,
+  }
+  const goesOn = (other: Destination) =>
+    other.state !== state &&
+    other.state.failure === undefined &&
+    (other.state.stored ||
+      other.queue.size === 0 ||
+      clock.monotonic() - other.state.tookAt < STALL_BESIDE_OTHERS_MS)
   // Only time in which there is something to take, or to finish, counts against the destination.
-  const guard = createStallGuard(clock, DESTINATION_STALL_MS, () => state.ended || queue.size > 0)
+  const isOwing = () => state.ended || queue.size > 0
+  const alone = createStallGuard(clock, DESTINATION_STALL_MS, isOwing)
+  const beside = createStallGuard(clock, STALL_BESIDE_OTHERS_MS, () => isOwing() && all.some(goesOn))
+  const guards = [alone, beside]
+  const stalled = AbortSignal.any([alone.signal, beside.signal])
+  const ours = AbortSignal.any([signal, stalled])
   const blocks = async function* () {
     for await (const block of queue) {
-      guard.progress()
+      progress({ guards })
+      state.tookAt = clock.monotonic()
+      state.queuedBytes -= block.data.length
+      moved(state)
       yield block
     }
+    // What is put is kept while the stream lasts; from there on by the hold, which has to stand before the end.
+    if (state.ended) state.hold = await openHold(components, peer, ours)
   }
   const run = async () => {
     try {
-      const storing = putBlocks(peer, blocks(), { signal: AbortSignal.any([signal, guard.signal]) })
-      await raceSignal(storing, guard.signal)
+      await raceSignal(putBlocks(peer, blocks(), { signal: ours }), stalled)
       if (!state.ended) throw new Error('it stopped taking blocks before the last one')
+      state.stored = true
     } catch (error) {
-      state.failure = guard.signal.aborted
-        ? new Error(`it took no block for ${DESTINATION_STALL_MS / 1000} s`, { cause: error })
+      const limitMs = alone.signal.aborted ? DESTINATION_STALL_MS : STALL_BESIDE_OTHERS_MS
+      state.failure = stalled.aborted
+        ? new Error(`it took no block for ${limitMs / 1000} s`, { cause: error })
         : asError(error)
       if (!signal.aborted) {
         logger.warn({ peer, err: state.failure }, `adding to a peer failed: ${errorMessage(state.failure)}`)
       }
     } finally {
-      guard[Symbol.dispose]()
+      for (const guard of guards) guard[Symbol.dispose]()
       queue.end()
+      state.left = true
+      moved(state)
     }
   }
-  return { peer, queue, guard, done: run(), state }
+  return { peer, queue, guards, done: run(), state }
+}
+
+async function openHold(
+  { hold, logger }: BlockSinkComponents,
+  peer: PeerId,
+  signal: AbortSignal,
+): Promise<DestinationHold | undefined> {
+  try {
+    return await hold?.(peer, { signal })
+  } catch (error) {
+    signal.throwIfAborted()
+    // A peer in Go, as a rule: there the blocks are at the mercy of its collections, as in every add of Go's.
+    logger.debug({ peer, error: errorMessage(error) }, 'a peer does not keep the blocks of an add')
+    return undefined
+  }
 }
 
 function allFailed(destinations: readonly Destination[]): AdderError {

@@ -4,4 +4,6 @@
  */
 export * from './types.ts'
 export { createAdder, type CreateAdderComponents } from './adder.ts'
+export { linksBeyond, matchesCid, withoutIdentities } from './car-block.ts'
+export { createCarLedger, type CarLedger, type OpenScratch } from './car-ledger.ts'
 export { AdderError, type AdderFailure } from './errors.ts'

@@ -19,11 +19,14 @@ import type { PeerMonitor } from '../monitor/index.ts'
 import { RPC, type Network } from '../net/index.ts'
 import type { PinTracker } from '../pintracker/index.ts'
 import { VERSION } from '../version.ts'
+import { holdBlocks } from './block-holds.ts'
+import { createExporter } from './export.ts'
 import { createPinger, startLoops, waitForIpfs } from './loops.ts'
 import { createMembers } from './members.ts'
 import { createPinning } from './pinning.ts'
 import { createRepinJournal } from './repin-journal.ts'
 import { rpcService } from './rpc-service.ts'
+import { withShards } from './shards-status.ts'
 import { scratchInMemory, type OpenScratch } from './sort-by-cid.ts'
 import { createStatusQueries } from './status.ts'
 import type { Cluster, ClusterConfig } from './types.ts'
@@ -69,11 +72,12 @@ export function createCluster(components: ClusterComponents, config: ClusterConf
     scope.run('publish informer metrics', signal => informers.publishNow({ signal }))
   }
 
-  const pinning = createPinning({ self, consensus, monitor, ipfs, clock, onPin }, config)
-  const queries = createStatusQueries(
+  const pinning = createPinning({ self, consensus, monitor, ipfs, clock, onPin, logger }, config)
+  const ofPins = createStatusQueries(
     { network, consensus, monitor, tracker, clock, openScratch: scratch },
     config,
   )
+  const queries = { ...ofPins, ...withShards(ofPins, { consensus, pinning, monitor }, config) }
   const members = createMembers(
     {
       network,
@@ -91,10 +95,14 @@ export function createCluster(components: ClusterComponents, config: ClusterConf
     self,
     clock,
     logger: logger.child('adder'),
+    openScratch: scratch,
     allocate: pin => traced(tracer, 'cluster/BlockAllocate', {}, () => pinning.blockAllocate(pin)),
     pin: async (pin, options) => void (await pinning.pinObject(pin, options)),
+    pinSharded: () => pinning.sharded.begin(),
+    hold: (peer, options) => holdBlocks({ network, ipfs, clock }, peer, options),
     async putBlocks(peer, blocks, options) {
-      if (peer === self) return await ipfs.blockStream(blocks, options)
+      // The adder makes the hashes itself, or checks them.
+      if (peer === self) return await ipfs.blockStream(blocks, { ...options, verified: true })
       // The reply carries nothing; its end says that all blocks are stored.
       for await (const _reply of network.rpc.stream(peer, RPC.IPFSConnector.BlockStream, blocks, options));
     },
@@ -153,11 +161,22 @@ export function createCluster(components: ClusterComponents, config: ClusterConf
     pins: (types, options) => consensus.state.list({ ...options, types }),
     pinLines: (types, options) => consensus.state.lines({ ...options, types }),
     recoverLocal: async (cid, options) => {
-      await pinning.pinGet(cid)
+      const pin = await pinning.pinGet(cid)
+      const shards = pin.type === 'meta-pin' ? await pinning.sharded.shardsOf(pin, options) : []
+      for (const shard of shards) await tracker.recover(shard, options)
       return await tracker.recover(cid, options)
     },
     recoverAllLocal: options => tracker.recoverAll(options),
     add: (parts, params, options) => adder.add(parts, params, options),
+    exportCar: createExporter({
+      network,
+      ipfs,
+      pinGet: pinning.pinGet,
+      members: () => monitor.members(),
+      openScratch: scratch,
+      clock,
+      logger: logger.child('export'),
+    }),
     repoGCLocal: async (options): Promise<GlobalRepoGC> => ({
       peerMap: { [self]: await members.repoGCLocal(options) } satisfies Record<PeerId, unknown>,
     }),

@@ -10,6 +10,7 @@ export type ClusterFailure =
   | { readonly code: 'PIN_MODE_MISMATCH'; readonly cid: string }
   | { readonly code: 'PIN_NOT_UPDATABLE'; readonly cid: string }
   | { readonly code: 'UNPIN_SHARD'; readonly cid: string }
+  | { readonly code: 'SHARDS_UNKNOWN'; readonly cid: string }
   | { readonly code: 'JOIN_FAILED'; readonly address: string }
 
 /** A use case refused or failed; messages are Go's where a client may match them. */

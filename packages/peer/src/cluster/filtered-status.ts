@@ -42,12 +42,14 @@ export interface FilteredOptions {
   readonly filter: TrackerStatus
   /** `null`: all. */
   readonly limit: number | null
+  /** Pins of which no peer knows anything, too. @default false */
+  readonly unknown?: boolean
   readonly describeFailure: (peer: PeerId, error: Error) => PinInfoShort
   readonly ignoreFailure: (error: Error) => boolean
   readonly signal: AbortSignal
 }
 
-/** In the order of `pins`. Peers that do not know a pin, or whose status does not match, are not in its entry; pins without any are left out. */
+/** In the order of `pins`. Peers that do not know a pin, or whose status does not match, are not in its entry; pins without any are left out, unless `unknown`. */
 export async function* statusesOfPins(
   components: FilteredComponents,
   pins: AsyncIterable<Pin>,
@@ -79,7 +81,7 @@ export async function* statusesOfPins(
         if (info === undefined || info.status === TRACKER_STATUS.unpinned) continue
         if (matchesStatus(info.status, options.filter)) peerMap[peer] = shortOf(info)
       }
-      if (Object.keys(peerMap).length === 0) return undefined
+      if (Object.keys(peerMap).length === 0 && options.unknown !== true) return undefined
       for (const [peer, failure] of failures) if (failure !== undefined) peerMap[peer] = failure
       return { cid: pin.cid, ...factsOfPin(pin), peerMap }
     })

@@ -6,6 +6,7 @@ import {
   DEFAULT_PIN_OPTIONS,
   encodePin,
   newPin,
+  PIN_TYPE_BITS,
   type Metric,
   type Pin,
   type PinOptions,
@@ -16,6 +17,7 @@ import { encode as encodeCbor } from '@ipld/dag-cbor'
 import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
 import { create } from 'multiformats/hashes/digest'
+import type { PinListOptions } from '../state/index.ts'
 import { createPinning } from './pinning.ts'
 import type { ClusterConfig } from './types.ts'
 
@@ -63,6 +65,9 @@ function worldOf(config: Partial<ClusterConfig> = {}) {
   const consensus = {
     state: {
       get: async (cid: CID) => pinset.get(`${cid}`),
+      async *list({ types = 0 }: PinListOptions) {
+        yield* [...pinset.values()].filter(pin => (PIN_TYPE_BITS[pin.type] & types) !== 0)
+      },
       async getMany(cids: readonly CID[]) {
         world.reads++
         const found = cids.map(cid => pinset.get(`${cid}`))
@@ -284,7 +289,7 @@ test('sharded content goes with its root, and its parts not without it', async (
     'UNPIN_SHARD',
     'UNPIN_SHARD',
     undefined,
-    'PIN_NOT_FOUND',
+    'UNPIN_SHARD',
     'PIN_NOT_FOUND',
   ])
   assert.equal(world.pinset.size, 0)

@@ -24,8 +24,8 @@ export interface ManyPinningComponents {
   readonly prepare: (pin: Pin, existing: Pin | undefined, now: bigint) => Pin
   /** The prepared pin with allocations, where it needs some. @throws AllocatorError */
   readonly allocated: (prepared: Pin, existing: Pin | undefined, round: Allocator) => Pin
-  /** What else leaves the pinset with the root of sharded content. */
-  readonly shardedParts: (meta: Pin, options: AbortOptions) => Promise<readonly CID[]>
+  /** Unpins the root of sharded content, in a commit of its own: what it shares with others must be decided when all before it is written. */
+  readonly unpinSharded: (root: CID, options: AbortOptions) => Promise<unknown>
 }
 
 export interface ManyPinning {
@@ -40,15 +40,13 @@ interface Subject<Value> {
   /** The pin that an update takes its options from. */
   readonly from: Pin | undefined
   readonly change: (pin: Value) => void
-  /** Another CID changes with it. */
-  readonly changeOther: (cid: CID, pin: Value) => void
 }
 
 /** Decides on one of a group; the groups before and the ones before it in the group are in the subject. What it throws is the outcome. */
 type Decide<Asked, Value> = (asked: Asked, subject: Subject<Value>) => Promise<void> | undefined
 
 export function createManyPinning(components: ManyPinningComponents): ManyPinning {
-  const { consensus, clock, onPin, createRound, prepare, allocated, shardedParts } = components
+  const { consensus, clock, onPin, createRound, prepare, allocated, unpinSharded } = components
 
   /** By the metrics, and at the time, of the beginning of the group. */
   const decideOnPins = (): Decide<PinRequest, Pin> => {
@@ -74,15 +72,10 @@ export function createManyPinning(components: ManyPinningComponents): ManyPinnin
 
   const decideOnUnpins =
     (options: AbortOptions): Decide<CID, undefined> =>
-    (cid, { pin, change, changeOther }) => {
+    (cid, { pin, change }) => {
       if (pin === undefined) throw pinNotFound(cid)
       checkUnpin(pin)
-      if (pin.type === 'meta-pin') {
-        return shardedParts(pin, options).then(parts => {
-          for (const part of parts) changeOther(part, undefined)
-          change(undefined)
-        })
-      }
+      if (pin.type === 'meta-pin') return unpinSharded(cid, options).then(() => undefined)
       change(undefined)
       return undefined
     }
@@ -235,7 +228,6 @@ async function decideAll<Asked, Value extends Pin | undefined>(
       pin: find(key, position++),
       from: source === null ? undefined : find(pinKey(source), position++),
       change: pin => put(key, cid, pin),
-      changeOther: (other, pin) => put(pinKey(other), other, pin),
     }
     try {
       const deciding = decide(asked, subject)

@@ -1,16 +1,17 @@
 /** Writing the pinset: pin, update, unpin, and the choice of allocations before it (Go: `cluster.go` `pin`, `allocate.go`). */
 import { isPinEverywhere, newPin, type PeerId, type Pin, type PinOptions } from '@ipfs-cluster/api'
-import type { AbortOptions, Clock } from '@ipfs-cluster/base'
-import { CID } from 'multiformats/cid'
-import { decode as decodeCbor } from '@ipld/dag-cbor'
-import { createAllocator, createSpaceLedger, type Allocator } from '../allocator/index.ts'
+import { silentLogger, type AbortOptions, type Clock, type Logger } from '@ipfs-cluster/base'
+import type { CID } from 'multiformats/cid'
 import type { Consensus } from '../consensus/index.ts'
 import type { IpfsConnector } from '../ipfsconn/index.ts'
 import type { PeerMonitor } from '../monitor/index.ts'
 import { ClusterError, pinNotFound } from './errors.ts'
 import { createManyPinning } from './pinning-many.ts'
+import { createPlacement } from './placement.ts'
+import { replacePin } from './replace.ts'
 import { checkUnpin, preparePin, updatedPin } from './prepare.ts'
-import type { ClusterConfig, Outcomes, PinAsked, UnpinAsked } from './types.ts'
+import { createShardedContent, isBeingAdded, type ShardedContent } from './sharded-content.ts'
+import type { ClusterConfig, Outcomes, PinAsked, PinReplacement, UnpinAsked } from './types.ts'
 
 export interface PinningComponents {
   readonly self: PeerId
@@ -20,14 +21,20 @@ export interface PinningComponents {
   readonly clock: Clock
   /** Called after accepted pins with their number. */
   readonly onPin: (count: number) => void
+  /** @default silentLogger */
+  readonly logger?: Logger
 }
 
 export interface Pinning {
+  readonly sharded: ShardedContent
   pin(cid: CID, pinOptions: PinOptions, options?: AbortOptions): Promise<Pin>
   pinObject(pin: Pin, options?: AbortOptions): Promise<Pin>
   pinPath(path: string, pinOptions: PinOptions, options?: AbortOptions): Promise<Pin>
+  replace(from: CID, to: PinReplacement, options?: AbortOptions): Promise<Pin>
   unpin(cid: CID, options?: AbortOptions): Promise<Pin>
   unpinPath(path: string, options?: AbortOptions): Promise<Pin>
+  /** As `unpin`, of a pin that has expired: a shard alone, too, when its add has come to nothing. */
+  unpinExpired(cid: CID, options?: AbortOptions): Promise<Pin>
   pinMany(groups: AsyncIterable<readonly PinAsked[]>, options?: AbortOptions): AsyncIterable<Outcomes>
   unpinMany(groups: AsyncIterable<readonly UnpinAsked[]>, options?: AbortOptions): AsyncIterable<Outcomes>
   pinGet(cid: CID): Promise<Pin>
@@ -36,17 +43,8 @@ export interface Pinning {
   reallocate(cid: CID, gone: PeerId, options?: AbortOptions): Promise<boolean>
 }
 
-/** Which peers may be chosen. */
-function allocationFilter(consensus: Pick<Consensus, 'isTrusted'>, config: ClusterConfig) {
-  return (peer: PeerId): boolean => {
-    if (config.pinOnlyOnTrustedPeers) return consensus.isTrusted(peer)
-    if (config.pinOnlyOnUntrustedPeers) return !consensus.isTrusted(peer)
-    return true
-  }
-}
-
 export function createPinning(components: PinningComponents, config: ClusterConfig): Pinning {
-  const { self, consensus, monitor, ipfs, clock, onPin } = components
+  const { self, consensus, monitor, ipfs, clock, onPin, logger = silentLogger } = components
   const { state } = consensus
 
   const checkWritable = () => {
@@ -56,45 +54,9 @@ export function createPinning(components: PinningComponents, config: ClusterConf
     })
   }
 
-  const mayAllocate = allocationFilter(consensus, config)
-  const space = createSpaceLedger(monitor, clock)
-
-  /** Of one moment: what peers measure changes. */
-  const createRound = (): Allocator => {
-    const metrics = Object.fromEntries(
-      config.allocateBy.map(name => [name, monitor.latest(name).filter(metric => mayAllocate(metric.peer))]),
-    )
-    return createAllocator(metrics, config.allocateBy)
-  }
-
-  const allocationsFor = (
-    pin: Pin,
-    existing: Pin | undefined,
-    exclude: readonly PeerId[],
-    round?: Allocator,
-  ) => {
-    if (isPinEverywhere(pin)) return []
-    return (round ?? createRound())({
-      cid: pin.cid,
-      current: existing?.allocations ?? [],
-      priority: pin.userAllocations,
-      exclude,
-      replicationFactorMin: pin.replicationFactorMin,
-      replicationFactorMax: pin.replicationFactorMax,
-      ...(pin.size && { room: { bytes: pin.size, without: space.withoutRoom(pin.size) } }),
-    })
-  }
-
+  const placement = createPlacement({ consensus, monitor, clock }, config)
+  const { allocationsFor, allocated } = placement
   const prepare = (pin: Pin, existing: Pin | undefined, now: bigint) => preparePin(pin, existing, config, now)
-
-  /** What enters the pinset for a prepared pin. */
-  const allocated = (prepared: Pin, existing: Pin | undefined, round?: Allocator): Pin =>
-    space.handOut(
-      prepared.type === 'meta-pin' || prepared.allocations.length > 0 || isPinEverywhere(prepared)
-        ? prepared
-        : { ...prepared, allocations: allocationsFor(prepared, existing, [], round) },
-      existing,
-    )
 
   const pinObject: Pinning['pinObject'] = async (pin, options = {}) => {
     checkWritable()
@@ -125,35 +87,50 @@ export function createPinning(components: PinningComponents, config: ClusterConf
     checkWritable()
     const pin = await pinGet(cid)
     checkUnpin(pin)
-    if (pin.type === 'meta-pin') {
-      for (const part of await shardedParts(pin, options)) await consensus.logUnpin(part, options)
-    }
+    if (pin.type === 'meta-pin') return await sharded.unpin(cid, options)
     await consensus.logUnpin(cid, options)
     return pin
   }
 
-  /** The shards and the clusterDAG behind a sharded pin. */
-  const shardedParts = async (meta: Pin, options: AbortOptions): Promise<CID[]> => {
-    if (meta.reference === null) return []
-    const links: unknown = decodeCbor(await ipfs.blockGet(meta.reference, options))
-    const shards = Object.values(links as Readonly<Record<string, unknown>>).map(link => CID.asCID(link))
-    return [...shards.filter(shard => shard !== null), meta.reference]
+  const unpinExpired: Pinning['unpinExpired'] = async (cid, options = {}) => {
+    checkWritable()
+    const pin = await pinGet(cid)
+    return await (isBeingAdded(pin) ? sharded.unpinStray(cid, options) : unpin(cid, options))
   }
+
+  const sharded = createShardedContent({
+    consensus,
+    ipfs,
+    prepare,
+    allocated: placement.stored,
+    checkWritable,
+    onPin,
+    clock,
+    logger,
+  })
 
   const many = createManyPinning({
     consensus,
     clock,
     onPin,
-    createRound,
+    createRound: placement.createRound,
     prepare,
     allocated,
-    shardedParts,
+    unpinSharded: sharded.unpin,
   })
 
   return {
+    sharded,
     pinObject,
     pinGet,
+    async replace(from, to, options = {}) {
+      checkWritable()
+      const replaced = await replacePin({ consensus, clock, pinGet, prepare, unpin }, from, to, options)
+      onPin(1)
+      return replaced
+    },
     unpin,
+    unpinExpired,
     pinMany(groups, options) {
       checkWritable()
       return many.pinMany(groups, options)
@@ -173,13 +150,13 @@ export function createPinning(components: PinningComponents, config: ClusterConf
     },
     async blockAllocate(pin) {
       checkWritable()
-      const existing = await state.get(pin.cid)
       const prepared = preparePin(pin, undefined, config, clock.nowNs())
       if (isPinEverywhere(prepared)) {
         // Our own ping may be still to come, just after the start.
         return [...new Set([...monitor.latest('ping').map(metric => metric.peer), self])]
       }
-      return allocationsFor(prepared, existing, [])
+      if (pin.type === 'shard-pin') return await placement.forShard(prepared, sharded.addedBefore)
+      return placement.forBlocks(prepared, await state.get(pin.cid))
     },
     async reallocate(cid, gone, options) {
       // Read now: whoever lists the pinset sees it as it was when the listing began, and must not bring back what has left it since.

@@ -96,7 +96,8 @@ function typeProblem(pin: Pin): string | undefined {
     case 'pin':
       return pin.reference === null ? undefined : 'data pins should not reference other pins'
     case 'shard-pin':
-      return pin.maxDepth === 1 ? undefined : 'must pin shards go depth 1'
+      // Of many links the shard has one level more; Go's text.
+      return pin.maxDepth === 1 || pin.maxDepth === 2 ? undefined : 'must pin shards go depth 1'
     case 'clusterdag-pin':
       if (pin.maxDepth !== 0) return 'must pin roots directly'
       return pin.reference === null ? 'clusterDAG pins should reference a Meta pin' : undefined

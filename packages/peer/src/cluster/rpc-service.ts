@@ -9,6 +9,8 @@ import type { PeerMonitor } from '../monitor/index.ts'
 import { RPC } from '../net/index.ts'
 import type { PinTracker } from '../pintracker/index.ts'
 import { VERSION } from '../version.ts'
+import { serveHold } from './block-holds.ts'
+import { servePinnedDag } from './export.ts'
 import type { Members } from './members.ts'
 import { describePeer } from './peer-view.ts'
 import type { Pinning } from './pinning.ts'
@@ -95,6 +97,10 @@ function ipfsMethods({ ipfs }: RpcServiceComponents): RpcHandler[] {
   return [
     receivingHandler(RPC.IPFSConnector.BlockStream, (blocks, { signal }) =>
       ipfs.blockStream(blocks, { signal }),
+    ),
+    streamingHandler(RPC.IPFSConnector.HoldBlocks, (roots, { signal }) => serveHold(ipfs, roots, { signal })),
+    streamingHandler(RPC.IPFSConnector.DagBlocks, (requests, { signal }) =>
+      servePinnedDag(ipfs, requests, { signal }),
     ),
     unaryHandler(RPC.IPFSConnector.RepoStat, (_arg, { signal }) => ipfs.repoStat({ signal })),
     unaryHandler(RPC.IPFSConnector.SwarmPeers, (_arg, { signal }) => ipfs.swarmPeers({ signal })),

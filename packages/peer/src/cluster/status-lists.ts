@@ -6,6 +6,7 @@ import {
   startsFromStatus,
   type GlobalPinInfo,
   type PeerId,
+  type Pin,
   type PinInfoShort,
   type PinListing,
   type TrackerStatus,
@@ -37,6 +38,8 @@ export interface StatusListPeers {
 export interface StatusLists {
   statusAll(filter: TrackerStatus, options?: StatusListing): Batched<GlobalPinInfo>
   statusAllLocal(filter: TrackerStatus, options?: StatusListing): Batched<GlobalPinInfo>
+  /** Of these pins, in their order. Peers that do not know a pin are not in its entry. */
+  statusOf(pins: AsyncIterable<Pin>, options?: AbortOptions): Batched<GlobalPinInfo>
   recoverAll(options?: AbortOptions): Batched<GlobalPinInfo>
 }
 
@@ -67,25 +70,30 @@ export function createStatusLists(
     listing: PinListing,
     { signal }: AbortOptions,
   ): Batched<GlobalPinInfo> => {
-    const work = async function* () {
-      const stop = new AbortController()
-      const joined = anySignal(signal, stop.signal) ?? stop.signal
-      try {
-        const pins = listPins(consensus.state, listing, joined)
-        const options = {
-          peers,
-          filter,
-          limit: listing.limit,
-          describeFailure,
-          ignoreFailure: isStranger,
-        }
-        const found = statusesOfPins(components, pins, { ...options, signal: joined })
-        yield* limited(found, listing.limit)
-      } finally {
-        stop.abort(ended())
-      }
+    const found = asking({ signal }, joined =>
+      statusesOfPins(components, listPins(consensus.state, listing, joined), {
+        peers,
+        filter,
+        limit: listing.limit,
+        describeFailure,
+        ignoreFailure: isStranger,
+        signal: joined,
+      }),
+    )
+    return new Batched(limited(found, listing.limit))
+  }
+
+  /** Questions that end with the listing. */
+  const asking = async function* <T>(
+    { signal }: AbortOptions,
+    ask: (signal: AbortSignal) => AsyncGenerator<T>,
+  ): AsyncGenerator<T> {
+    const stop = new AbortController()
+    try {
+      yield* ask(anySignal(signal, stop.signal) ?? stop.signal)
+    } finally {
+      stop.abort(ended())
     }
-    return new Batched(work())
   }
 
   /** Lists of all members, merged. `open` starts a peer's list, in the order of CID bytes. */
@@ -120,6 +128,20 @@ export function createStatusLists(
       const found = mapBatches(infos, batch => batch.filter(matches).map(info => globalPinInfo([info])))
       return new Batched(limited(found.batches, listing.limit))
     },
+    statusOf: (pins, options = {}) =>
+      new Batched(
+        asking(options, signal =>
+          statusesOfPins(components, pins, {
+            peers: members(),
+            filter: 0,
+            limit: null,
+            unknown: true,
+            describeFailure,
+            ignoreFailure: isStranger,
+            signal,
+          }),
+        ),
+      ),
     recoverAll: (options = {}) =>
       askAll(
         (peer, signal) =>

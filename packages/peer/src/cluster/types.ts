@@ -22,6 +22,7 @@ import type {
 import type { AbortOptions } from '@ipfs-cluster/base'
 import type { CID } from 'multiformats/cid'
 import type { AddPart } from '../adder/index.ts'
+import type { ExportedCar } from './export.ts'
 
 export interface ClusterConfig {
   readonly peername: string
@@ -44,6 +45,9 @@ export interface ClusterConfig {
   readonly informerTriggerInterval: number
 }
 
+/** What takes the place of a pin. */
+export type PinReplacement = Pick<Pin, 'cid' | 'name' | 'metadata' | 'origins'>
+
 /** One of many pins; an error in its place is its outcome. */
 export type PinAsked = PinRequest | Error
 
@@ -59,7 +63,7 @@ export interface StatusListing extends AbortOptions {
 }
 
 /**
- * @throws ClusterError; codes with their HTTP status in `http/rest/errors.ts`: `PIN_NOT_FOUND` (404, text `pin is not part of the
+ * @throws ClusterError; codes with their HTTP status in `http/common/status.ts`: `PIN_NOT_FOUND` (404, text `pin is not part of the
  * pinset`), `FOLLOWER_MODE`, `NOT_ENOUGH_PEERS`, `BAD_REPLICATION_FACTOR`, `BAD_EXPIRY`, `PIN_TYPE_MISMATCH`, `PIN_MODE_MISMATCH`, … with
  * the texts of reference api.md 1.4.
  */
@@ -80,6 +84,11 @@ export interface Cluster extends AsyncDisposable {
   /** For the adder and RPC: type, allocations and reference as given. */
   pinObject(pin: Pin, options?: AbortOptions): Promise<Pin>
   pinPath(path: string, pinOptions: PinOptions, options?: AbortOptions): Promise<Pin>
+  /**
+   * Pins `to` where `from` is, with its allocations and options but for name, metadata and origins, and for good; then unpins `from`. When it fails in
+   * between, both are there, and it may be done again.
+   */
+  replace(from: CID, to: PinReplacement, options?: AbortOptions): Promise<Pin>
   unpin(cid: CID, options?: AbortOptions): Promise<Pin>
   unpinPath(path: string, options?: AbortOptions): Promise<Pin>
   /**
@@ -102,12 +111,16 @@ export interface Cluster extends AsyncDisposable {
   /** Merged over all members in key order with bounded memory. Members that fail are `cluster_error` on each item. */
   statusAll(filter: TrackerStatus, options?: StatusListing): AsyncIterable<GlobalPinInfo>
   statusAllLocal(filter: TrackerStatus, options?: StatusListing): AsyncIterable<GlobalPinInfo>
+  /** Of these pins, in their order; from the tables of all members, without their daemons. Peers that do not know a pin are not in its entry. */
+  statusOf(pins: AsyncIterable<Pin>, options?: AbortOptions): AsyncIterable<GlobalPinInfo>
   recover(cid: CID, options?: AbortOptions): Promise<GlobalPinInfo>
   recoverLocal(cid: CID, options?: AbortOptions): Promise<PinInfo>
   /** Yields only what was queued again. */
   recoverAll(options?: AbortOptions): AsyncIterable<GlobalPinInfo>
   recoverAllLocal(options?: AbortOptions): AsyncIterable<PinInfo>
   add(parts: AsyncIterable<AddPart>, params: AddParams, options?: AbortOptions): AsyncGenerator<AddedOutput>
+  /** What the pin keeps: here, on the peers that keep it, or wherever the IPFS daemon finds it. @throws also ExportError, while it is read */
+  exportCar(cid: CID, options?: AbortOptions): Promise<ExportedCar>
   /** Peers that would keep this pin. */
   blockAllocate(pin: Pin, options?: AbortOptions): Promise<readonly PeerId[]>
   repoGC(options?: AbortOptions): Promise<GlobalRepoGC>

@@ -40,6 +40,26 @@ describe('the embedded connector', () => {
     assert.equal(fake.holds, 0)
   })
 
+  it('tells the node whose hashes are known to be right', async () => {
+    const fake = createFakeIpfsNode()
+    const verified: (boolean | undefined)[] = []
+    const { connector } = setUp({
+      blocks: {
+        ...fake.blocks,
+        put: (blocks, options) => {
+          verified.push(options?.verified)
+          return fake.blocks.put(blocks, options)
+        },
+      },
+    })
+    const blocks = async function* () {
+      yield rawBlock('a')
+    }
+    await connector.blockStream(blocks())
+    await connector.blockStream(blocks(), { verified: true })
+    assert.deepEqual(verified, [false, true])
+  })
+
   it('keeps a failure of the block source as it is', async () => {
     const { connector } = setUp()
     const broken = new CodedError('the caller left', { code: 'RPC_UNREACHABLE' })

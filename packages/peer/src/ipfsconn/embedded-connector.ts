@@ -12,15 +12,23 @@ import {
   createStallGuard,
 } from '@ipfs-cluster/base'
 import type { Block, IpfsNode } from '@ipfs-cluster/ipfs'
+import { dagBlocks } from '@ipfs-cluster/ipfs/car'
 import type { CID } from 'multiformats/cid'
+import { withHolds } from './block-holds.ts'
 import { IpfsError, badPath, timedOut, unpinDisabled } from './errors.ts'
 import { parseIpfsPath } from './ipfs-path.ts'
 import { MAX_ORIGINS, PIN_UPDATE_TIMEOUT_MS, type PinOptions } from './kubo-pin.ts'
 import { countedPins, measuredConnector, pinMetrics, type PinMetrics } from './metrics.ts'
+import { readShard } from './shard-list.ts'
+import { createSharedHolds } from './shared-holds.ts'
 import type { IpfsConnector, IpfsHttpConfig } from './types.ts'
 
-/** Bytes of blocks stored in one durable group; two groups are in memory at a time. */
+/** Bytes of blocks stored in one durable group; two groups of a stream are in memory at a time. */
 const GROUP_BYTES = 4 * 1024 * 1024
+/** The same where there are many streams, whose groups are then stored together. */
+const GROUP_MIN_BYTES = 512 * 1024
+/** Bytes in groups of all streams. */
+const GROUPS_BYTES = 64 * 1024 * 1024
 /** Blocks in one group, for those that are tiny. */
 const GROUP_BLOCKS = 1024
 
@@ -43,6 +51,8 @@ export function createEmbeddedConnector(
   const { node, clock, meter = silentMeter } = components
   const { call, list, close } = createCalls()
   const metrics = pinMetrics(meter)
+  const holds = createSharedHolds(node)
+  const groupBytes = () => Math.min(GROUP_BYTES, Math.max(GROUP_MIN_BYTES, GROUPS_BYTES / 2 / holds.streams))
 
   const connector: IpfsConnector = {
     id: options =>
@@ -90,11 +100,22 @@ export function createEmbeddedConnector(
         for (const address of addresses) await tryConnect(components, address, signal)
       }),
     blockStream: (blocks, options) =>
-      call('block/put', options, signal => storeInGroups(node, blocks, signal)),
+      call('block/put', options, async signal => {
+        // Garbage collection keeps away from the first blocks until the last is there, and from there on whoever shares this.
+        using _held = holds.begin()
+        await storeInGroups(node, blocks, { signal, groupBytes, verified: options?.verified === true })
+      }),
     blockGet: (cid, options) => call(`block/get ${cid}`, options, signal => node.blocks.get(cid, { signal })),
+    dagBlocks: (root, options) =>
+      list(`dag/export ${root}`, options, signal => {
+        const read = (cid: CID, reading: AbortSignal | undefined) =>
+          node.blocks.get(cid, { signal: anySignal(reading, signal) })
+        return dagBlocks(root, read, { maxDepth: options?.maxDepth })
+      }),
     [Symbol.asyncDispose]: close,
   }
-  return measuredConnector(connector, meter, clock)
+  const held = withHolds(connector, clock, async () => holds.share())
+  return measuredConnector(held, meter, clock)
 }
 
 /** Calls end with the connector, and fail with this port's errors. */
@@ -195,11 +216,14 @@ async function addInNode(
 ): Promise<void> {
   using guard = createStallGuard(clock, pinTimeoutMs)
   try {
+    const providers = pin.origins.slice(0, MAX_ORIGINS).flatMap(peerIdOf)
+    const either = anySignal(guard.signal, signal)
+    const maxDepth = await depthOf(node, pin, { providers, signal: either })
     await node.pins.add(pin.cid, {
-      kind: pin.maxDepth === 0 ? 'direct' : 'recursive',
-      ...(pin.maxDepth > 0 && { maxDepth: pin.maxDepth }),
-      providers: pin.origins.slice(0, MAX_ORIGINS).flatMap(peerIdOf),
-      signal: anySignal(guard.signal, signal),
+      kind: maxDepth === 0 ? 'direct' : 'recursive',
+      ...(maxDepth > 0 && { maxDepth }),
+      providers,
+      signal: either,
       onProgress: progress => {
         guard.progress()
         onProgress?.(progress)
@@ -209,6 +233,28 @@ async function addInNode(
     const stalled = guard.signal.aborted && signal?.aborted !== true
     throw stalled ? timedOut(`pin/add ${pin.cid}`, pinTimeoutMs, 'no progress') : error
   }
+}
+
+/** Levels to keep: a shard with many blocks has one more than its pin says. */
+async function depthOf(
+  node: IpfsNode,
+  pin: Pin,
+  options: AbortOptions & { readonly providers: readonly string[] },
+): Promise<number> {
+  if (pin.type !== 'shard-pin' || pin.maxDepth !== 1) return pin.maxDepth
+  const read = async (cid: CID) => {
+    while (true) {
+      try {
+        return await node.blocks.get(cid, options)
+      } catch (error) {
+        // Nobody has delivered it for a minute: how long a pin waits is its own limit.
+        if (errorCode(error) !== 'IPFS_BLOCK_MISSING') throw error
+        options.signal?.throwIfAborted()
+      }
+    }
+  }
+  const shard = await readShard(pin.cid, read)
+  return shard !== undefined && shard.lists.length > 1 ? 2 : 1
 }
 
 function peerIdOf(address: Multiaddr): string[] {
@@ -230,13 +276,13 @@ async function tryConnect(
   }
 }
 
-/** Stores one group while the next is gathered. A hold keeps GC away from the first blocks until the last is there. */
+/** Stores one group while the next is gathered. */
 async function storeInGroups(
   node: IpfsNode,
   blocks: AsyncIterable<NodeWithMeta>,
-  signal: AbortSignal,
+  options: { readonly signal: AbortSignal; readonly groupBytes: () => number; readonly verified: boolean },
 ): Promise<void> {
-  using _hold = node.hold()
+  const { signal, groupBytes, verified } = options
   const source = blocks[Symbol.asyncIterator]()
   let group: Block[] = []
   let bytes = 0
@@ -248,7 +294,7 @@ async function storeInGroups(
     const full = group
     group = []
     bytes = 0
-    storing = full.length === 0 ? Promise.resolve() : node.blocks.put(full, { signal })
+    storing = full.length === 0 ? Promise.resolve() : node.blocks.put(full, { signal, verified })
     storing.catch((error: unknown) => failed.abort(error))
   }
   try {
@@ -257,7 +303,7 @@ async function storeInGroups(
       if (done === true) break
       group.push({ cid: value.cid, data: value.data })
       bytes += value.data.length
-      if (bytes >= GROUP_BYTES || group.length >= GROUP_BLOCKS) await store()
+      if (bytes >= groupBytes() || group.length >= GROUP_BLOCKS) await store()
     }
     await store()
     await storing

@@ -14,6 +14,10 @@ export type IpfsFailure =
   | { readonly code: 'IPFS_TIMEOUT'; readonly path: string; readonly timeoutMs: number }
   | { readonly code: 'IPFS_UNPIN_DISABLED' }
   | { readonly code: 'IPFS_BAD_PATH'; readonly path: string }
+  /** A collection runs, and adds have to wait for it. */
+  | { readonly code: 'IPFS_COLLECTING' }
+  /** Adds are under way, and a collection has to wait for them. */
+  | { readonly code: 'IPFS_HELD'; readonly adds: number }
 
 export class IpfsError extends CodedError<IpfsFailure> {
   override readonly name = 'IpfsError'

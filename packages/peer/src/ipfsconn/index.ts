@@ -12,5 +12,6 @@ export {
   type EmbeddedConnectorConfig,
 } from './embedded-connector.ts'
 export { createKuboConnector, type KuboConnectorComponents } from './kubo-connector.ts'
+export { listedLinks, readShard, type ShardBlocks } from './shard-list.ts'
 export { parseIpfsPath, type IpfsPath } from './ipfs-path.ts'
 export { parseNodeAddress, type NodeAddress } from './node-address.ts'

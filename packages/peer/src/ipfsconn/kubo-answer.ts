@@ -63,6 +63,18 @@ export async function* limited(
   }
 }
 
+/** An answer as it comes. */
+export async function* pieces(
+  _path: string,
+  response: IncomingMessage,
+  onBytes?: OnBytes,
+): AsyncGenerator<Uint8Array> {
+  for await (const part of response as AsyncIterable<Uint8Array>) {
+    onBytes?.(part.length)
+    yield part
+  }
+}
+
 /** The objects of an answer, as they come. @throws IpfsError for one that is an error, or is no JSON. */
 export async function* jsonLines(
   path: string,

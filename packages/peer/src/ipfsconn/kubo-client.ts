@@ -17,7 +17,7 @@ import {
   type TraceHeaders,
 } from '@ipfs-cluster/base'
 import { badAnswer, connectionBroke, IpfsError, requestFailed, timedOut } from './errors.ts'
-import { failureOf, jsonLines, limited, type OnBytes } from './kubo-answer.ts'
+import { failureOf, jsonLines, limited, pieces, type OnBytes } from './kubo-answer.ts'
 import { BadHttp } from './kubo-answer-parser.ts'
 import { createBrake } from './kubo-brake.ts'
 import { requestMetrics, type RequestMetrics } from './metrics.ts'
@@ -43,6 +43,8 @@ export interface KuboClient extends AsyncDisposable {
   /** POSTs and reads the whole answer. */
   bytes(path: string, request: KuboRequest): Promise<Uint8Array>
   text(path: string, request: KuboRequest): Promise<string>
+  /** POSTs and yields the answer as it arrives, of any length. Ends well only if the daemon did. */
+  stream(path: string, request: KuboRequest): AsyncGenerator<Uint8Array>
   /** POSTs and yields the JSON objects of the answer, one a line, as they arrive. Ends well only if the daemon did. */
   lines(path: string, request: KuboRequest): AsyncGenerator<unknown>
   /**
@@ -207,6 +209,7 @@ export function createKuboClient(
   return {
     bytes,
     text: async (path, request) => utf8Text(await bytes(path, request)),
+    stream: (path, request) => exchange(path, request, pieces),
     lines: (path, request) => exchange(path, request, jsonLines),
     ask,
     askMany,

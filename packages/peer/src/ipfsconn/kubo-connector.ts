@@ -13,10 +13,14 @@ import {
   createStallGuard,
 } from '@ipfs-cluster/base'
 import type { CID } from 'multiformats/cid'
+import { withHolds } from './block-holds.ts'
+import { createCollectionGate } from './collection-gate.ts'
 import { badAnswer, timedOut, unpinDisabled } from './errors.ts'
 import { parseIpfsPath } from './ipfs-path.ts'
 import { putBlocks } from './kubo-blocks.ts'
 import { createKuboClient, type KuboClient } from './kubo-client.ts'
+import { dagFromKubo } from './kubo-dag.ts'
+import { keeperHere } from './kubo-shards.ts'
 import { countedPins, measuredConnector, pinMetrics } from './metrics.ts'
 import { arePinned, field, isRequestFailure, pinStatus, pinTypeOf, pinWithKubo } from './kubo-pin.ts'
 import type { IpfsConnector, IpfsHttpConfig } from './types.ts'
@@ -44,34 +48,57 @@ export function createKuboConnector(
 ): IpfsConnector {
   const client = createKuboClient({ clock, logger, trace, meter }, config.nodeMultiaddress)
   const metrics = pinMetrics(meter)
+  const gate = createCollectionGate(clock)
   const timeoutMs = config.ipfsRequestTimeoutMs
   const ask = async (path: string, { signal }: AbortOptions = {}) =>
     await client.text(path, { signal, timeoutMs })
   const askJson = async (path: string, options?: AbortOptions) => parseAnswer(path, await ask(path, options))
+
+  const remove = async (cid: CID, { signal }: AbortOptions) => {
+    try {
+      await client.ask(`pin/rm?arg=${cid}`, () => undefined, { signal, timeoutMs: config.unpinTimeoutMs })
+      metrics.changed(-1)
+    } catch (error) {
+      if (!isRequestFailure(error, /^not pinned or pinned indirectly$/)) throw error
+    }
+  }
+  /** Whether this is a shard, and its blocks are pinned. */
+  const isKeptShard = async (cid: CID, { signal }: AbortOptions) => {
+    const keeper = await keeperHere({ client }, cid, { signal, timeoutMs })
+    if (keeper === undefined) return false
+    return (await pinStatus(client, keeper, 'recursive', { signal, timeoutMs })) === 'recursive'
+  }
 
   const connector: IpfsConnector = {
     async id(options) {
       const answer = await askJson('id', options)
       return { id: text('id', answer, 'ID'), addresses: texts(field(answer, 'Addresses')).sort(), error: '' }
     },
-    pin: (pin, options = {}) => pinWithKubo({ client, clock, logger, metrics }, config, pin, options),
+    pin: (pin, options = {}) => pinWithKubo({ client, clock, random, logger, metrics }, config, pin, options),
     arePinned: (pins, options = {}) => arePinned(client, timeoutMs, pins, options),
     async unpin(cid, { signal } = {}) {
       if (config.unpinDisable) throw unpinDisabled()
-      try {
-        await client.ask(`pin/rm?arg=${cid}`, () => undefined, { signal, timeoutMs: config.unpinTimeoutMs })
-        metrics.changed(-1)
-      } catch (error) {
-        if (!isRequestFailure(error, /^not pinned or pinned indirectly$/)) throw error
-      }
+      const keeper = await keeperHere({ client }, cid, { signal, timeoutMs })
+      // The shard goes last: as long as it is pinned, somebody will come back.
+      if (keeper !== undefined) await remove(keeper, { signal })
+      await remove(cid, { signal })
     },
-    pinLs: (options = {}) => countedPins(metrics, pinLists(client, clock, timeoutMs, options)),
-    pinLsCid: (cid, mode, { signal } = {}) => pinStatus(client, cid, mode, { signal, timeoutMs }),
+    pinLs: (options = {}) =>
+      countedPins(metrics, pinLists(client, clock, { stallMs: timeoutMs, isKeptShard }, options)),
+    async pinLsCid(cid, mode, { signal } = {}) {
+      const found = await pinStatus(client, cid, mode, { signal, timeoutMs })
+      const isKept = found === 'unpinned' && mode === 'recursive' && (await isKeptShard(cid, { signal }))
+      return isKept ? 'recursive' : found
+    },
     async repoStat(options) {
       const answer = await ask('repo/stat?size-only=true', options)
       return { repoSize: integer(answer, 'RepoSize'), storageMax: integer(answer, 'StorageMax') }
     },
-    repoGC: (options = {}) => collectGarbage(client, config.repogcTimeoutMs, options),
+    async *repoGC(options = {}) {
+      // Kubo's collector takes whatever is not pinned, and that is every block of an add.
+      using _alone = await gate.collect(options)
+      yield* collectGarbage(client, config.repogcTimeoutMs, options)
+    },
     async resolve(path, options) {
       const parsed = parseIpfsPath(path)
       if (parsed.cid !== undefined) return parsed.cid
@@ -94,21 +121,33 @@ export function createKuboConnector(
         }
       }
     },
-    blockStream: (blocks, options = {}) => putBlocks({ client, clock, random }, timeoutMs, blocks, options),
+    async blockStream(blocks, options = {}) {
+      using _held = await gate.enter(options)
+      await putBlocks({ client, clock, random }, timeoutMs, blocks, options)
+    },
     blockGet: (cid, { signal } = {}) => client.bytes(`block/get?arg=${cid}`, { signal, timeoutMs }),
+    dagBlocks: (root, options = {}) => dagFromKubo({ client, clock }, timeoutMs, root, options),
     [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
   }
-  return measuredConnector(connector, meter, clock)
+  return measuredConnector(withHolds(connector, clock, gate.stay), meter, clock)
 }
 
+interface PinListing {
+  readonly stallMs: number
+  readonly isKeptShard: (cid: CID, options: AbortOptions) => Promise<boolean>
+}
+
+/** A shard counts as recursive, as its blocks are kept. */
 async function* pinLists(
   client: KuboClient,
   clock: Clock,
-  stallMs: number,
+  { stallMs, isKeptShard }: PinListing,
   options: AbortOptions,
 ): AsyncGenerator<IPFSPinInfo> {
   yield* pinList(client, clock, stallMs, 'recursive', options)
-  yield* pinList(client, clock, stallMs, 'direct', options)
+  for await (const info of pinList(client, clock, stallMs, 'direct', options)) {
+    yield (await isKeptShard(info.cid, options)) ? { cid: info.cid, type: 'recursive' } : info
+  }
 }
 
 /**

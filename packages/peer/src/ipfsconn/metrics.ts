@@ -114,6 +114,8 @@ export function measuredConnector(
     blockStream: (source, options) =>
       one('blockStream', () => blocks.put(counted => ipfs.blockStream(counted, options), source)),
     blockGet: (cid, options) => one('blockGet', () => ipfs.blockGet(cid, options)),
+    dagBlocks: (root, options) => many('dagBlocks', () => ipfs.dagBlocks(root, options)),
+    hold: ipfs.hold,
     [Symbol.asyncDispose]: () => ipfs[Symbol.asyncDispose](),
   }
 }

@@ -11,6 +11,7 @@ import type {
   PinMode,
 } from '@ipfs-cluster/api'
 import type { AbortOptions } from '@ipfs-cluster/base'
+import type { Block } from '@ipfs-cluster/ipfs'
 import type { CID } from 'multiformats/cid'
 
 export interface IpfsHttpConfig {
@@ -24,6 +25,11 @@ export interface IpfsHttpConfig {
   readonly unpinDisable: boolean
 }
 
+export interface DagOptions extends AbortOptions {
+  /** Links to follow from the root; 0 is the root alone. @default without end */
+  readonly maxDepth?: number | undefined
+}
+
 /** Blocks and bytes of a pin so far, where the daemon tells: those that were here already count, too. */
 export interface IpfsPinProgress {
   readonly blocks: number
@@ -33,9 +39,17 @@ export interface IpfsPinProgress {
   readonly totalBytes?: number
 }
 
+/** Blocks that are not pinned yet and must not be collected. It goes over from one hold to the next: the later one has to stand first. */
+export interface BlockHold {
+  /** After its release it stands until this is pinned here, but not for ever. */
+  keepFor(root: CID): void
+  /** Idempotent. */
+  release(): void
+}
+
 /**
  * @throws IpfsError; codes: `IPFS_UNREACHABLE` (daemon down), `IPFS_REQUEST_FAILED` (it answered with an error), `IPFS_TIMEOUT`,
- * `IPFS_UNPIN_DISABLED`, `IPFS_BAD_PATH`.
+ * `IPFS_UNPIN_DISABLED`, `IPFS_BAD_PATH`, `IPFS_COLLECTING`, `IPFS_HELD`.
  */
 export interface IpfsConnector extends AsyncDisposable {
   id(options?: AbortOptions): Promise<IPFSID>
@@ -67,7 +81,20 @@ export interface IpfsConnector extends AsyncDisposable {
   resolve(path: string, options?: AbortOptions): Promise<CID>
   swarmPeers(options?: AbortOptions): Promise<readonly PeerId[]>
   swarmConnect(addresses: readonly Multiaddr[], options?: AbortOptions): Promise<void>
-  /** Stores blocks as they come, with back-pressure. Resolves when all are stored. */
-  blockStream(blocks: AsyncIterable<NodeWithMeta>, options?: AbortOptions): Promise<void>
+  /**
+   * Stores blocks as they come, with back-pressure. Resolves when all are stored. No collection takes any of them before that.
+   * @param options.verified the caller has computed the hashes itself.
+   */
+  blockStream(
+    blocks: AsyncIterable<NodeWithMeta>,
+    options?: AbortOptions & { readonly verified?: boolean },
+  ): Promise<void>
   blockGet(cid: CID, options?: AbortOptions): Promise<Uint8Array>
+  /**
+   * The blocks of a DAG, each once, depth first in the order of links; none is verified, and those that are their own CID (identity) only come
+   * as the root. What is not here the daemon fetches; it may take `ipfs_request_timeout` for each block, the built-in node a minute.
+   */
+  dagBlocks(root: CID, options?: DagOptions): AsyncIterable<Block>
+  /** Keeps `repoGC` from whatever is put while the hold stands. Absent where nothing collects. */
+  readonly hold?: ((options?: AbortOptions) => Promise<BlockHold>) | undefined
 }

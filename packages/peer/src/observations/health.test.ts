@@ -31,6 +31,8 @@ async function setup(changes: Partial<HealthProbeComponents> = {}) {
           yield* []
         },
         lines: async function* () {},
+        newest: async function* () {},
+        count: never,
         list: async function* () {
           yield* []
         },

@@ -30,6 +30,7 @@ export function tracedCluster(cluster: Cluster, tracer: Tracer): Cluster {
     ),
     pinMany: many('cluster/PinMany', (groups, options) => cluster.pinMany(groups, options)),
     unpinMany: many('cluster/UnpinMany', (groups, options) => cluster.unpinMany(groups, options)),
+    replace: one('cluster/PinReplace', (from, to, options) => cluster.replace(from, to, options), ofCid),
     unpin: one('cluster/Unpin', (cid, options) => cluster.unpin(cid, options), ofCid),
     unpinPath: one(
       'cluster/UnpinPath',
@@ -42,6 +43,7 @@ export function tracedCluster(cluster: Cluster, tracer: Tracer): Cluster {
     status: one('cluster/Status', (cid, options) => cluster.status(cid, options), ofCid),
     statusLocal: one('cluster/StatusLocal', (cid, options) => cluster.statusLocal(cid, options), ofCid),
     statusAll: many('cluster/StatusAll', (filter, options) => cluster.statusAll(filter, options)),
+    statusOf: many('cluster/StatusOf', (pins, options) => cluster.statusOf(pins, options)),
     statusAllLocal: many('cluster/StatusAllLocal', (filter, options) =>
       cluster.statusAllLocal(filter, options),
     ),
@@ -50,6 +52,7 @@ export function tracedCluster(cluster: Cluster, tracer: Tracer): Cluster {
     recoverAll: many('cluster/RecoverAll', options => cluster.recoverAll(options)),
     recoverAllLocal: many('cluster/RecoverAllLocal', options => cluster.recoverAllLocal(options)),
     add: many('cluster/Add', (parts, params, options) => cluster.add(parts, params, options)),
+    exportCar: one('cluster/ExportCar', (cid, options) => cluster.exportCar(cid, options), ofCid),
     blockAllocate: one('cluster/BlockAllocate', (pin, options) => cluster.blockAllocate(pin, options)),
     repoGC: one('cluster/RepoGC', options => cluster.repoGC(options)),
     repoGCLocal: one('cluster/RepoGCLocal', options => cluster.repoGCLocal(options)),

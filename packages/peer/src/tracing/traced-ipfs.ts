@@ -35,6 +35,7 @@ export function tracedConnector(ipfs: IpfsConnector, tracer: Tracer): IpfsConnec
     ),
     blockStream: one('ipfsconn/ipfshttp/BlockStream', (blocks, options) => ipfs.blockStream(blocks, options)),
     blockGet: one('ipfsconn/ipfshttp/BlockGet', (cid, options) => ipfs.blockGet(cid, options), ofCid),
+    dagBlocks: many('ipfsconn/ipfshttp/DagBlocks', (root, options) => ipfs.dagBlocks(root, options), ofCid),
   } satisfies Partial<IpfsConnector>)
 }
 

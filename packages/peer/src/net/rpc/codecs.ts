@@ -39,6 +39,7 @@ import {
   binary,
   bool,
   bytes,
+  bytesView,
   convert,
   encodeObject,
   field,
@@ -216,7 +217,8 @@ export const pinInfo: Codec<PinInfo> = struct<PinInfo>({
   ...pinInfoShortFields,
 })
 
-export const globalPinInfo: Codec<GlobalPinInfo> = struct<GlobalPinInfo>({
+/** Only calls inside a peer carry it: how shards do is not in it. */
+export const globalPinInfo: Codec<GlobalPinInfo> = struct<Omit<GlobalPinInfo, 'shards'>>({
   cid: field('c', cid),
   name: field('n', string),
   allocations: omitEmpty('a', nullable(peerIds)),
@@ -261,7 +263,7 @@ export const metric: Codec<Metric> = struct<Metric>(metricFields)
 export const alert: Codec<Alert> = struct<Alert>({ ...metricFields, triggeredAt: omitEmpty('r', time) })
 
 export const nodeWithMeta: Codec<NodeWithMeta> = struct<NodeWithMeta>({
-  data: omitEmpty('d', bytes),
+  data: omitEmpty('d', bytesView),
   cid: omitEmpty('c', cid),
   cumulativeSize: omitEmpty('s', uint64),
 })
@@ -289,6 +291,18 @@ export interface BlocksReply {
 export const blocksReply: Codec<BlocksReply> = struct<BlocksReply>({
   cid: field('c', cid),
   data: omitEmpty('d', bytes),
+})
+
+/** Asks for the blocks of a DAG. */
+export interface DagRequest {
+  readonly root: CID
+  /** Links to follow from the root; −1: all. */
+  readonly maxDepth: number
+}
+
+export const dagRequest: Codec<DagRequest> = struct<DagRequest>({
+  root: field('c', cid),
+  maxDepth: field('d', int),
 })
 
 /** Go's tag of `s` has a space in it, so that its omitempty never works. */
@@ -334,7 +348,9 @@ export const bandwidth: Codec<Bandwidth> = struct<Bandwidth>({
   rateOut: omitEmpty('ro', float),
 })
 
-export const addedOutput: Codec<AddedOutput> = struct<AddedOutput>({
+type GoAddedOutput = Pick<AddedOutput, 'name' | 'cid' | 'bytes' | 'size' | 'allocations'>
+
+export const addedOutput: Codec<GoAddedOutput> = struct<GoAddedOutput>({
   name: omitEmpty('n', string),
   cid: field('c', optionalCid),
   bytes: omitEmpty('b', uint64),

@@ -3,7 +3,14 @@ import { test } from 'node:test'
 import { RPC, RPC_METHODS } from './methods.ts'
 
 /** Methods that Go does not have (docs/decisions/0005-status-order.md, consensus/bulk-blocks.ts). */
-const OURS = ['PinTracker.StatusPages', 'PinTracker.StatusEach', 'PinTracker.StatusMany', 'Consensus.Blocks']
+const OURS = [
+  'PinTracker.StatusPages',
+  'PinTracker.StatusEach',
+  'PinTracker.StatusMany',
+  'Consensus.Blocks',
+  'IPFSConnector.HoldBlocks',
+  'IPFSConnector.DagBlocks',
+]
 
 test('every method stands under its own name, once', () => {
   for (const [service, methods] of Object.entries(RPC)) {

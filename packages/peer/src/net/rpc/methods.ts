@@ -112,6 +112,13 @@ export const RPC = {
   },
   IPFSConnector: {
     BlockStream: connector.streaming('BlockStream', 'trusted', codecs.nodeWithMeta, none),
+    /**
+     * Ours alone: keeps what is put to the peer from its garbage collection, from the one reply until the arguments end, and then until the
+     * last of them is pinned there.
+     */
+    HoldBlocks: connector.streaming('HoldBlocks', 'trusted', cid, none),
+    /** Ours alone: the blocks of a pin that the peer's daemon keeps, as `IpfsConnector.dagBlocks` gives them. One argument a call. */
+    DagBlocks: connector.streaming('DagBlocks', 'trusted', codecs.dagRequest, codecs.blocksReply),
     RepoStat: connector.unary('RepoStat', 'trusted', none, codecs.ipfsRepoStat),
     SwarmPeers: connector.unary('SwarmPeers', 'trusted', none, peerIds),
     BlockGet: connector.unary('BlockGet', 'closed', cid, bytes),
