@@ -1,6 +1,7 @@
 // Runs the tests: all `*.test.ts` of the packages, or the files and folders named as arguments. Options of `node --test` pass through.
 import { spawnSync } from 'node:child_process'
 import * as fs from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { packagedNode } from '../packages/base/launcher.mjs'
 
 const { existsSync, globSync, statSync } = fs
@@ -16,14 +17,25 @@ const paths = args.filter(arg => !arg.startsWith('--'))
 const named = paths.flatMap(path =>
   existsSync(path) && statSync(path).isDirectory() ? globSync(`${path}/**/*.test.ts`) : [path],
 )
-const files =
-  paths.length > 0 ? named : globSync('packages/*/src/**/*.test.ts').concat(globSync('test/**/*.test.ts'))
 
-if (files.length === 0) {
-  console.error(`no test file in: ${paths.join(' ')}`)
-  process.exit(1)
+if (paths.length > 0) process.exit(runTests(named, options))
+// Those of the packages use the process they run in; the others start whole clusters, which want the machine for themselves.
+const statuses = [
+  runTests(globSync('packages/*/src/**/*.test.ts'), [
+    `--test-concurrency=${availableParallelism()}`,
+    ...options,
+  ]),
+  runTests(globSync('test/**/*.test.ts'), options),
+]
+process.exit(Math.max(...statuses))
+
+function runTests(files, flags) {
+  if (files.length === 0) {
+    console.error(`no test file in: ${paths.join(' ')}`)
+    return 1
+  }
+  const run = spawnSync(process.execPath, ['--test', '--test-timeout=300000', ...flags, ...files.sort()], {
+    stdio: 'inherit',
+  })
+  return run.status ?? 1
 }
-const run = spawnSync(process.execPath, ['--test', '--test-timeout=300000', ...options, ...files.sort()], {
-  stdio: 'inherit',
-})
-process.exit(run.status ?? 1)

@@ -96,6 +96,8 @@ const REQUESTS: readonly (readonly [string, number, Request?])[] = [
   ['allocation', 200, { path: { hash: ONE } }],
   ['allocation', 400, { path: { hash: 'x' } }],
   ['allocation', 404, { path: { hash: NOWHERE } }],
+  ['exportCar', 400, { path: { hash: 'x' } }],
+  ['exportCar', 404, { path: { hash: NOWHERE } }],
   ['statusAll', 200],
   ['statusAll', 200, { query: { local: 'true' } }],
   ['statusAll', 200, { query: { cids: `${ONE},${NOWHERE}` } }],
@@ -138,6 +140,7 @@ const NOT_ASKED = new Set([
   'peers 204',
   'pinMany 204',
   'unpinMany 204',
+  'exportCar 200',
 ])
 
 const met = new Set<string>()

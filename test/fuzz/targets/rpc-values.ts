@@ -163,6 +163,7 @@ const MADE = new Map<unknown, readonly unknown[]>([
   ],
   [RPC.Consensus.Blocks.arg, [{ wants: CIDS.slice(0, 4), ahead: 9, aheadBytes: 100_000 }]],
   [RPC.Consensus.Blocks.reply, [{ cid, data: new Uint8Array(80) }]],
+  [RPC.IPFSConnector.DagBlocks.arg, [{ root: cid, maxDepth: -1 }]],
   [RPC.PeerMonitor.LatestMetrics.reply, [[metric, metric]]],
   [RPC.PeerMonitor.MetricNames.reply, [['ping', 'freespace']]],
   [RPC.IPFSConnector.BlockGet.reply, [new Uint8Array(300)]],

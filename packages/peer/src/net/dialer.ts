@@ -32,7 +32,8 @@ export function createDialer(libp2p: Libp2p, clock: Clock, timeoutMs: number): D
     try {
       return await libp2p.dial(what, { signal: deadline, onProgress: watch.onProgress })
     } catch (error) {
-      signal?.throwIfAborted()
+      // A deadline of the caller's says less than how far the dial had come by then.
+      if (!isTimeout(signal?.reason)) signal?.throwIfAborted()
       throw watch.error(error)
     }
   }
@@ -107,4 +108,8 @@ export async function storedAddresses(libp2p: Libp2p, peer: PeerId): Promise<Lib
   if (!(await libp2p.peerStore.has(id))) return []
   const { addresses } = await libp2p.peerStore.get(id)
   return addresses.map(({ multiaddr }) => withoutPeer(multiaddr))
+}
+
+function isTimeout(reason: unknown): boolean {
+  return reason instanceof Error && reason.name === 'TimeoutError'
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { createServer, type AddressInfo } from 'node:net'
+import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { readFile } from 'node:fs/promises'
 import { after, describe, test } from 'node:test'
 import { generateKeyPair, privateKeyToProtobuf } from '@libp2p/crypto/keys'
@@ -94,6 +94,22 @@ describe('connecting', () => {
     await assert.rejects(a.connect(`${address}/p2p/${stranger}`), failsWith('NET_WRONG_PEER'))
     await assert.rejects(a.connect('nonsense'), failsWith('NET_BAD_ADDRESS'))
     await assert.rejects(a.connect(addressOf(a)), failsWith('NET_UNREACHABLE', /self/))
+  })
+
+  test('to one that says nothing tells how far it came, whoever sets the deadline', async () => {
+    await using silent = createServer().listen(0, '127.0.0.1')
+    const sockets = new Set<Socket>()
+    silent.on('connection', socket => sockets.add(socket))
+    await new Promise(resolve => silent.once('listening', resolve))
+    const address = `/ip4/127.0.0.1/tcp/${(silent.address() as AddressInfo).port}/p2p/${(await createIdentity()).id}`
+    try {
+      await assert.rejects(
+        (await create()).connect(address, { signal: AbortSignal.timeout(500) }),
+        failsWith('NET_WRONG_SECRET', /wrong cluster secret\?/),
+      )
+    } finally {
+      for (const socket of sockets) socket.destroy()
+    }
   })
 
   test('rejects with the reason of its signal', async () => {
