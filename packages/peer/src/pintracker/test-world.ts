@@ -225,6 +225,7 @@ export interface WorldOptions {
   readonly store?: Store
   readonly config?: Partial<PinTrackerConfig>
   readonly limits?: Partial<TrackerLimits>
+  readonly utilization?: () => number
 }
 
 /** A tracker at work in a world that the test controls. Dispose of `tracker`. */
@@ -232,11 +233,12 @@ export async function createWorld({
   store = createMemoryStore(),
   config,
   limits,
+  utilization,
 }: WorldOptions = {}): Promise<World> {
   const clock = createManualClock()
   const daemon = createFakeDaemon()
   const pinset = createFakePinset(() => store)
-  const tracker = await startTracker({ store, clock, daemon, pinset }, config, limits)
+  const tracker = await startTracker({ store, clock, daemon, pinset, utilization }, config, limits)
   const list = async (filter = 0) => await Array.fromAsync(world.tracker.statusAll(filter))
   const world: World = {
     clock,
@@ -270,11 +272,12 @@ export async function startTracker(
     readonly clock: Clock
     readonly daemon: Pick<FakeDaemon, 'ipfs'>
     readonly pinset: Pick<FakePinset, 'state' | 'changes'>
+    readonly utilization?: (() => number) | undefined
   },
   config: Partial<PinTrackerConfig> = {},
   limits?: Partial<TrackerLimits>,
 ): Promise<LocalPinTracker> {
-  const { store, clock, daemon, pinset } = parts
+  const { store, clock, daemon, pinset, utilization } = parts
   return await createPinTracker(
     {
       store,
@@ -284,6 +287,7 @@ export async function startTracker(
       ipfs: daemon.ipfs,
       random: seededRandom(7),
       logger: silentLogger,
+      ...(utilization && { utilization }),
       self: {
         id: SELF,
         info: () => ({ peerName: 'me', ipfs: 'ipfs-peer', ipfsAddresses: ['/ip4/10.0.0.1/tcp/4001'] }),

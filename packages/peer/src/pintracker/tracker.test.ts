@@ -149,6 +149,24 @@ describe('the order of work', () => {
     await until(() => world.tracker.pinQueueSize() === 0)
   })
 
+  test('a process that is busy with changes starts a bounded number in a time', async () => {
+    const world = await createWorld({ config: { concurrentPins: 100 }, utilization: () => 1 })
+    await using _tracker = world.tracker
+    await world.pinset.put(...Array.from({ length: 40 }, (_, n) => world.pin(n)))
+    await settle()
+    const atOnce = world.daemon.count('pin')
+    assert.ok(atOnce > 0 && atOnce <= 12, `${atOnce} at once`)
+    await world.clock.advance(10)
+    await settle()
+    const later = world.daemon.count('pin')
+    assert.ok(later > atOnce && later <= atOnce + 12, `${later} after 10 ms`)
+    for (let i = 0; i < 10; i++) {
+      await world.clock.advance(10)
+      await settle()
+    }
+    assert.equal(world.daemon.count('pin'), 40)
+  })
+
   test('recent pins go before old ones', async () => {
     const world = await createWorld({ config: { concurrentPins: 1 } })
     await using _ = world.tracker

@@ -45,6 +45,9 @@ const MAX_UNFLUSHED = 1024
 /** Milliseconds between two looks at what does not move, at least. */
 const REVIEW_INTERVAL_MS = 10
 
+/** Milliseconds for which pins that come too fast are held back. */
+const HELD_BACK_MS = 10
+
 /** The outcome that leaves the row as it is. */
 export const RELEASED: TrackerEvent = { type: 'released' }
 
@@ -66,9 +69,18 @@ export function createWorkers(components: WorkersComponents): Workers {
     onFinished()
   }
 
-  let isHeldBack = false
+  let startsLater = false
+  const startLater = () => {
+    if (startsLater) return
+    startsLater = true
+    scope.run('pins held back', async signal => {
+      await clock.sleep(HELD_BACK_MS, { signal })
+      startsLater = false
+      start()
+    })
+  }
+
   const start = () => {
-    isHeldBack = false
     if (breaker.isOpen() || isPaused()) return
     checks.wake()
     while (finished.length < MAX_UNFLUSHED && operations.running('unpin') < unpins) {
@@ -81,9 +93,8 @@ export function createWorkers(components: WorkersComponents): Workers {
       const next = fresh ?? operations.next('retry')
       if (next === undefined || !checks.isDone(next)) break
       if (!places.mayStart(fresh === undefined ? 'retry' : 'fresh', load.limit())) break
-      isHeldBack = !pace.mayStart(clock.monotonic())
-      if (isHeldBack) {
-        reviews.wake()
+      if (!pace.mayStart(clock.monotonic())) {
+        startLater()
         break
       }
       launch(next)
@@ -118,7 +129,6 @@ export function createWorkers(components: WorkersComponents): Workers {
 
   const isPaused = () => clock.monotonic() < load.pausedUntil()
   const untilReview = () => {
-    if (isHeldBack) return REVIEW_INTERVAL_MS
     const times = [places.nextReview(), isPaused() ? load.pausedUntil() : undefined].filter(
       at => at !== undefined,
     )
