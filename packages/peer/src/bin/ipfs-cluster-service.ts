@@ -1,5 +1,6 @@
 /** The entry of `ipfs-cluster-service`: the program on this process. */
 import { hostname } from 'node:os'
+import { gatherWrites } from './gather-writes.ts'
 import type { CommandIo } from './io.ts'
 import { run } from './run.ts'
 
@@ -7,6 +8,9 @@ const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 // Scripts look for the peer under this name.
 process.title = 'ipfs-cluster-service'
+
+// Whatever ends the process, but for a signal that cannot be caught.
+process.on('exit', gatherWrites(process.stderr))
 
 const io: CommandIo = {
   stdin: process.stdin,

@@ -4,9 +4,9 @@
  */
 
 /** Pins started in a second while the process is busy with changes. */
-export const BUSY_STARTS_PER_SECOND = 1_000
+export const BUSY_STARTS_PER_SECOND = 500
 /** Of these, at once. */
-const BURST = 10
+const BURST = 5
 /** Share of its time that the process works from which on it is busy. */
 const BUSY_SHARE = 0.9
 /** Milliseconds after the last change of the pinset that starting is held back. */

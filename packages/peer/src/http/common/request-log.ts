@@ -43,13 +43,21 @@ const USER_INFO = /^([a-z][a-z\d+.-]*:\/\/)[^/?#]*@/i
 /** The header of a JWT is a JSON object, which in base64 starts like this. */
 const JWT = /\beyJ[\w-]*(?:\.|%2e)[\w-]*(?:(?:\.|%2e)[\w-]*)?/gi
 
+/** What every text has that one of the above finds something in; most targets have nothing of it. */
+const MAY_HOLD_SECRETS = /[=@]|eyJ/i
+
 /** The target of a request as it may be logged: logins and tokens that a client put there by mistake are struck out. */
 export function redactUrl(url: string): string {
+  if (!MAY_HOLD_SECRETS.test(url)) return url
   return url.replace(USER_INFO, '$1XXX@').replaceAll(SECRET_PARAMETERS, '$1XXX').replaceAll(JWT, 'XXX')
 }
 
+/** Printable ASCII but for what `quoted` escapes. */
+const PLAIN = /^[ !#-[\]-~]*$/
+
 /** Nothing of a request line can end the quotes or the line. */
 function quoted(text: string): string {
+  if (PLAIN.test(text)) return text
   const hex = (char: string) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`
   return text.replaceAll(/["\\]/g, String.raw`\$&`).replaceAll(/[^\x20-\x7e]/g, hex)
 }
