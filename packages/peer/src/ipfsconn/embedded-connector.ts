@@ -29,6 +29,8 @@ const GROUP_BYTES = 4 * 1024 * 1024
 const GROUP_MIN_BYTES = 512 * 1024
 /** Bytes in groups of all streams. */
 const GROUPS_BYTES = 64 * 1024 * 1024
+/** Groups of a stream that are being stored while the next one gathers: one is written and one synced at a time, and one is there to follow. */
+const GROUPS_UNDER_WAY = 3
 /** Blocks in one group, for those that are tiny. */
 const GROUP_BLOCKS = 1024
 
@@ -52,7 +54,7 @@ export function createEmbeddedConnector(
   const { call, list, close } = createCalls()
   const metrics = pinMetrics(meter)
   const holds = createSharedHolds(node)
-  const groupBytes = () => Math.min(GROUP_BYTES, Math.max(GROUP_MIN_BYTES, GROUPS_BYTES / 2 / holds.streams))
+  const groupBytes = () => Math.min(GROUP_BYTES, Math.max(GROUP_MIN_BYTES, GROUPS_BYTES / (GROUPS_UNDER_WAY + 1) / holds.streams))
 
   const connector: IpfsConnector = {
     id: options =>
@@ -286,16 +288,18 @@ async function storeInGroups(
   const source = blocks[Symbol.asyncIterator]()
   let group: Block[] = []
   let bytes = 0
-  let storing: Promise<void> = Promise.resolve()
+  const storing: Promise<void>[] = []
   const failed = new AbortController()
   const either = AbortSignal.any([signal, failed.signal])
   const store = async () => {
-    await storing
+    if (storing.length >= GROUPS_UNDER_WAY) await storing.shift()
     const full = group
     group = []
     bytes = 0
-    storing = full.length === 0 ? Promise.resolve() : node.blocks.put(full, { signal, verified })
-    storing.catch((error: unknown) => failed.abort(error))
+    if (full.length === 0) return
+    const stored = node.blocks.put(full, { signal, verified })
+    stored.catch((error: unknown) => failed.abort(error))
+    storing.push(stored)
   }
   try {
     while (true) {
@@ -306,11 +310,11 @@ async function storeInGroups(
       if (bytes >= groupBytes() || group.length >= GROUP_BLOCKS) await store()
     }
     await store()
-    await storing
+    await Promise.all(storing)
   } catch (error) {
     // Not awaited: the source may be waiting for something that never comes; it ends by its own means.
     source.return?.()?.catch(() => undefined)
-    await storing.catch(() => undefined)
+    await Promise.allSettled(storing)
     throw error
   }
 }
