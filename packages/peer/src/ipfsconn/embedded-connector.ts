@@ -54,7 +54,8 @@ export function createEmbeddedConnector(
   const { call, list, close } = createCalls()
   const metrics = pinMetrics(meter)
   const holds = createSharedHolds(node)
-  const groupBytes = () => Math.min(GROUP_BYTES, Math.max(GROUP_MIN_BYTES, GROUPS_BYTES / (GROUPS_UNDER_WAY + 1) / holds.streams))
+  const groupBytes = () =>
+    Math.min(GROUP_BYTES, Math.max(GROUP_MIN_BYTES, GROUPS_BYTES / (GROUPS_UNDER_WAY + 1) / holds.streams))
 
   const connector: IpfsConnector = {
     id: options =>
