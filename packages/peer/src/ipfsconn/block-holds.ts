@@ -19,6 +19,8 @@ export function withHolds(
   /** What waits for a pin, by the hash of its root. */
   const waiting = new Map<string, Set<() => void>>()
   const settled = (cid: CID) => {
+    // Of the millions that are pinned hardly one has been added a moment ago.
+    if (waiting.size === 0) return
     for (const end of waiting.get(keyOf(cid)) ?? []) end()
   }
   const wait = (root: CID): { readonly ended: AbortSignal; readonly end: () => void } => {
