@@ -62,8 +62,9 @@ describe('a peer that nobody can dial', () => {
     await until(() => hidden.addresses().some(isRelayed))
     const address = hidden.addresses().find(isRelayed) ?? ''
     assert.equal(await other.connect(address), hidden.peerId)
-    assert.equal(await other.rpc.call(hidden.peerId, echo, 1), 2)
-    assert.equal(await hidden.rpc.call(other.peerId, echo, 2), 3)
+    // A stream that comes while the other side still sets up a relayed connection may be reset; whoever calls a peer has to expect that.
+    await until(async () => (await other.rpc.call(hidden.peerId, echo, 1).catch(() => 0)) === 2)
+    await until(async () => (await hidden.rpc.call(other.peerId, echo, 2).catch(() => 0)) === 3)
     const heard: string[] = []
     // The relay itself subscribes to nothing, and so passes nothing on.
     for (const network of [other, hidden]) {
