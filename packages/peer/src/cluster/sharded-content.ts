@@ -141,7 +141,9 @@ export function createShardedContent(components: ShardedContentComponents): Shar
         if (reference !== null && isHarmless(pin)) return pin
         const limited = anySignal(signal, clock.timeout(ALIKE_DEADLINE_MS))
         const read = (block: CID) => ipfs.blockGet(block, { signal: limited })
+        // One that cannot be read is not recognised: the content then gets places of its own.
         const known = await readShard(pin.cid, read).catch(() => undefined)
+        signal?.throwIfAborted()
         if (known?.blocks[0]?.equals(cid) === true) return pin
       }
       return undefined

@@ -1,6 +1,6 @@
 /**
- * How fast pins are started while the process has more to do than it can and the pinset changes: what somebody waits for goes first. Slower
- * than that is any real daemon, so what is put off is work that would only have been done sooner. Pure but for the time it is told.
+ * How fast pins are started while the process has more to do than it can and the pinset changes: what somebody waits for goes first. Few daemons
+ * pin faster than that, and those that do catch up as soon as there is time. Pure but for the time it is told.
  */
 
 /** Pins started in a second while the process is busy with changes. */

@@ -18,25 +18,14 @@ import {
   type Pin,
   type PinFilter,
 } from '@ipfs-cluster/api'
-import {
-  batchesOf,
-  compareBytes,
-  createMemoryStore,
-  seededRandom,
-  silentLogger,
-  systemClock,
-  utf8,
-  utf8Text,
-  type Store,
-} from '@ipfs-cluster/base'
+import { batchesOf, compareBytes, createMemoryStore, utf8, utf8Text } from '@ipfs-cluster/base'
 import { openLevelStore } from '@ipfs-cluster/base/level-store'
-import { createCrdt, defaultCrdtConfig, type CrdtConfig, type CrdtOp } from '@ipfs-cluster/crdt'
+import { type CrdtOp } from '@ipfs-cluster/crdt'
 import { CID } from 'multiformats/cid'
 import * as Digest from 'multiformats/hashes/digest'
 import { INDEXED_ROW, NAME_PREFIX, TIME_PREFIX } from './layout.ts'
-import { openPinOutbox } from './outbox.ts'
 import { cidTextOfPinKey, pinKey } from './pin-key.ts'
-import { createPinState } from './state.ts'
+import { openTestState, putPin } from './test-state.ts'
 
 const S = 1_000_000_000n
 const A = '12D3KooWAUjbd3CHGqy7nzCUu1hrM9KaD3D8K1XwaKFudXvCLqGH'
@@ -52,34 +41,8 @@ function cidOf(n: number): CID {
     : CID.createV1(n % 3 === 1 ? 0x55 : 0x0129, Digest.create(0x12, digest))
 }
 
-async function open(store: Store, config: Partial<CrdtConfig> = {}) {
-  const outbox = await openPinOutbox(store)
-  const crdt = await createCrdt(
-    {
-      store,
-      blocks: { get: () => Promise.reject(new Error('alone')), notify: () => undefined },
-      broadcast: {
-        publish: () => Promise.resolve(),
-        subscribe: () => ({ [Symbol.dispose]: () => undefined }),
-      },
-      clock: systemClock,
-      random: seededRandom(1),
-      logger: silentLogger,
-      projection: changes => outbox.project(changes),
-      onChanges: () => outbox.written(),
-    },
-    { ...defaultCrdtConfig, ...config },
-  )
-  return {
-    crdt,
-    ...createPinState({ store, entries: crdt, outbox, logger: silentLogger }),
-    [Symbol.asyncDispose]: () => crdt[Symbol.asyncDispose](),
-  }
-}
+type World = Awaited<ReturnType<typeof openTestState>>
 
-type World = Awaited<ReturnType<typeof open>>
-
-const put = (pin: Pin): CrdtOp => ({ type: 'put', key: pinKey(pin.cid), value: encodePin(pin) })
 const remove = (n: number): CrdtOp => ({ type: 'delete', key: pinKey(cidOf(n)) })
 const idsOf = (pins: readonly Pin[]) => pins.map(({ cid }) => cidText(cid))
 
@@ -113,7 +76,7 @@ const anyPinOf = fc
       ...(everywhere ? { replicationFactorMin: -1, replicationFactorMax: -1, allocations: [] } : {}),
     }),
   )
-const anyChange = fc.oneof(anyPinOf.map(put), fc.nat(11).map(remove))
+const anyChange = fc.oneof(anyPinOf.map(putPin), fc.nat(11).map(remove))
 const anyFilter: fc.Arbitrary<PinFilter> = fc.record({
   name: anyName,
   match: fc.constantFrom(...NAME_MATCHES),
@@ -166,10 +129,10 @@ test('a filtered listing is that of a scan, in its order, page by page, queued o
       async (stored, queued, filters, types, limit) => {
         const store = createMemoryStore()
         {
-          await using world = await open(store)
+          await using world = await openTestState(store)
           for (const ops of stored) await world.crdt.commit(ops)
         }
-        await using world = await open(store, QUEUED)
+        await using world = await openTestState(store, QUEUED)
         if (queued.length > 0) await world.crdt.commit(queued)
         for (const filter of filters) {
           const options = { filter, ...(types === undefined ? {} : { types }) }
@@ -214,12 +177,12 @@ test('a real store lists many pins in all ways, also after it is opened again', 
     )
     {
       await using store = await openLevelStore(folder)
-      await using world = await open(store)
-      await world.crdt.commit(pins.map(put))
+      await using world = await openTestState(store)
+      await world.crdt.commit(pins.map(putPin))
       await world.crdt.commit(pins.slice(0, 1_000).map(({ cid }) => ({ type: 'delete', key: pinKey(cid) })))
     }
     await using store = await openLevelStore(folder)
-    await using world = await open(store)
+    await using world = await openTestState(store)
     const left = pins.slice(1_000)
     const listed = await Array.fromAsync(world.state.list())
     assert.deepEqual(idsOf(listed).toSorted(), idsOf(left).toSorted())
@@ -243,11 +206,11 @@ test('a real store lists many pins in all ways, also after it is opened again', 
 test('a listing shows one state, whatever is written meanwhile', () =>
   withFolder(async folder => {
     await using store = await openLevelStore(folder)
-    await using world = await open(store)
+    await using world = await openTestState(store)
     const pins = Array.from({ length: 700 }, (_, i) =>
       newPin(cidOf(i), { name: 'same', timestamp: BigInt(1 + i) * S }),
     )
-    await world.crdt.commit(pins.map(put))
+    await world.crdt.commit(pins.map(putPin))
     for (const filter of [
       ANY_PIN,
       { ...ANY_PIN, name: 'same' },
@@ -259,15 +222,15 @@ test('a listing shows one state, whatever is written meanwhile', () =>
         seen.push(pin)
         if (seen.length !== 10) continue
         // All move to another place of every index, some go, one comes.
-        await world.crdt.commit(pins.slice(5).map(pin => put({ ...pin, name: 'other', timestamp: 1n })))
+        await world.crdt.commit(pins.slice(5).map(pin => putPin({ ...pin, name: 'other', timestamp: 1n })))
         await world.crdt.commit([
           ...pins.slice(300, 500).map(({ cid }): CrdtOp => ({ type: 'delete', key: pinKey(cid) })),
-          put(newPin(cidOf(5_000), { name: 'same', timestamp: 9n * S })),
+          putPin(newPin(cidOf(5_000), { name: 'same', timestamp: 9n * S })),
         ])
       }
       assert.deepEqual(idsOf(seen).toSorted(), idsOf(pins).toSorted())
       assert.ok(seen.every(({ name }) => name === 'same'))
-      await world.crdt.commit([remove(5_000), ...pins.map(put)])
+      await world.crdt.commit([remove(5_000), ...pins.map(putPin)])
     }
   }))
 
@@ -278,16 +241,16 @@ test('pins that were written before there were indexes get their rows once', asy
   const indexRows = async () => (await Array.fromAsync(store.keys())).filter(isIndexRow)
   let rows: Uint8Array[]
   {
-    await using world = await open(store)
+    await using world = await openTestState(store)
     await world.crdt.commit(
-      [1, 2, 3, 4].map(n => put(newPin(cidOf(n), { name: `n${n}`, timestamp: S * BigInt(n) }))),
+      [1, 2, 3, 4].map(n => putPin(newPin(cidOf(n), { name: `n${n}`, timestamp: S * BigInt(n) }))),
     )
     rows = await indexRows()
     assert.equal(rows.length, 8)
     await store.batch(rows.map(key => ({ type: 'del', key })))
   }
   {
-    await using world = await open(store)
+    await using world = await openTestState(store)
     assert.equal((await namesOf(world, {})).length, 4, 'what needs no index does not wait for one')
     assert.equal(await store.get(INDEXED_ROW), undefined)
     // Nobody has begun to build them: whoever needs them does, and waits.
@@ -300,15 +263,15 @@ test('pins that were written before there were indexes get their rows once', asy
     assert.notEqual(await store.get(INDEXED_ROW), undefined)
   }
   await store.batch(rows.map(key => ({ type: 'del', key })))
-  await using world = await open(store)
+  await using world = await openTestState(store)
   await world.buildIndexes()
   assert.deepEqual(await indexRows(), [], 'only once')
 })
 
 test('building stops with its signal, and can begin again', async () => {
   const store = createMemoryStore()
-  await using world = await open(store)
-  await world.crdt.commit([put(newPin(cidOf(1), { name: 'a' }))])
+  await using world = await openTestState(store)
+  await world.crdt.commit([putPin(newPin(cidOf(1), { name: 'a' }))])
   await assert.rejects(world.buildIndexes({ signal: AbortSignal.abort(new Error('stop')) }), /stop/)
   assert.equal(await store.get(INDEXED_ROW), undefined)
   assert.deepEqual(await namesOf(world, { name: 'a' }), ['a'])
@@ -316,11 +279,11 @@ test('building stops with its signal, and can begin again', async () => {
 
 test('a row that its pin has left behind is passed over', async () => {
   const store = createMemoryStore()
-  await using world = await open(store)
+  await using world = await openTestState(store)
   const pin = newPin(cidOf(1), { name: 'old', timestamp: S })
-  await world.crdt.commit([put(pin)])
+  await world.crdt.commit([putPin(pin)])
   const rows = await Array.fromAsync(store.entries({ gte: NAME_PREFIX, lt: utf8('state/u') }))
-  await world.crdt.commit([put({ ...pin, name: 'new', timestamp: 2n * S })])
+  await world.crdt.commit([putPin({ ...pin, name: 'new', timestamp: 2n * S })])
   await store.batch(rows.map(([key, value]) => ({ type: 'put', key, value })))
   assert.deepEqual(await namesOf(world, { name: 'old' }), [])
   assert.deepEqual(await namesOf(world, { createdAfter: S }), ['new'])
@@ -330,7 +293,7 @@ test('a row that its pin has left behind is passed over', async () => {
 })
 
 test('keys that only look like those of usual CIDs are left out', async () => {
-  await using world = await open(createMemoryStore())
+  await using world = await openTestState(createMemoryStore())
   const key = pinKey(CID.parse('bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku'))
   const value = encodePin(newPin(cidOf(1), { name: 'x' }))
   const odd = [

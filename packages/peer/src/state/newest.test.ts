@@ -1,24 +1,13 @@
 import * as fc from 'fast-check'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { encodePin, newPin, pinMatcher, ANY_PIN, type Pin } from '@ipfs-cluster/api'
-import {
-  createMemoryStore,
-  EMPTY_BYTES,
-  seededRandom,
-  silentLogger,
-  systemClock,
-  utf8,
-  type Store,
-} from '@ipfs-cluster/base'
-import { createCrdt, defaultCrdtConfig, type CrdtConfig, type CrdtOp } from '@ipfs-cluster/crdt'
+import { newPin, pinMatcher, ANY_PIN, type Pin } from '@ipfs-cluster/api'
+import { createMemoryStore, EMPTY_BYTES, utf8 } from '@ipfs-cluster/base'
 import { CID } from 'multiformats/cid'
 import * as Digest from 'multiformats/hashes/digest'
 import { FORMER_TIME_PREFIX, INDEXED_ROW, TIME_PREFIX } from './layout.ts'
 import { listingTime } from './newest.ts'
-import { openPinOutbox } from './outbox.ts'
-import { pinKey } from './pin-key.ts'
-import { createPinState } from './state.ts'
+import { openTestState, putPin } from './test-state.ts'
 
 const S = 1_000_000_000n
 /** Keeps what is committed in the write-ahead table. */
@@ -30,32 +19,6 @@ function cidOf(n: number): CID {
   return CID.createV1(n % 2 === 0 ? 0x55 : 0x70, Digest.create(0x12, digest))
 }
 
-async function open(store: Store, config: Partial<CrdtConfig> = {}) {
-  const outbox = await openPinOutbox(store)
-  const crdt = await createCrdt(
-    {
-      store,
-      blocks: { get: () => Promise.reject(new Error('alone')), notify: () => undefined },
-      broadcast: {
-        publish: () => Promise.resolve(),
-        subscribe: () => ({ [Symbol.dispose]: () => undefined }),
-      },
-      clock: systemClock,
-      random: seededRandom(1),
-      logger: silentLogger,
-      projection: changes => outbox.project(changes),
-      onChanges: () => outbox.written(),
-    },
-    { ...defaultCrdtConfig, ...config },
-  )
-  return {
-    crdt,
-    ...createPinState({ store, entries: crdt, outbox, logger: silentLogger }),
-    [Symbol.asyncDispose]: () => crdt[Symbol.asyncDispose](),
-  }
-}
-
-const put = (pin: Pin): CrdtOp => ({ type: 'put', key: pinKey(pin.cid), value: encodePin(pin) })
 const numbersOf = (pins: readonly Pin[]) => pins.map(({ cid }) => cid.toString())
 
 const anyPin = fc
@@ -77,11 +40,11 @@ test('the newest come first, stored or queued, between the times that are asked 
       async (stored, queued, named, before, after) => {
         const store = createMemoryStore()
         {
-          await using world = await open(store)
-          if (stored.length > 0) await world.crdt.commit(stored.map(put))
+          await using world = await openTestState(store)
+          if (stored.length > 0) await world.crdt.commit(stored.map(putPin))
         }
-        await using world = await open(store, QUEUED)
-        if (queued.length > 0) await world.crdt.commit(queued.map(put))
+        await using world = await openTestState(store, QUEUED)
+        if (queued.length > 0) await world.crdt.commit(queued.map(putPin))
         const filter = { ...ANY_PIN, ...named }
         const matches = pinMatcher(filter)
         const expected = (await Array.fromAsync(world.state.list()))
@@ -101,11 +64,11 @@ test('the newest come first, stored or queued, between the times that are asked 
   ))
 
 test('thousands of pins of one name come in the order of their times, a part at a time', async () => {
-  await using world = await open(createMemoryStore())
+  await using world = await openTestState(createMemoryStore())
   const pins = Array.from({ length: 3_500 }, (_, i) =>
     newPin(cidOf(i), { name: 'same', timestamp: BigInt(1 + ((i * 7919) % 3_500)) * S }),
   )
-  await world.crdt.commit(pins.map(put))
+  await world.crdt.commit(pins.map(putPin))
   const newest = await Array.fromAsync(world.state.newest({ filter: { ...ANY_PIN, name: 'same' } }))
   assert.deepEqual(
     newest.map(({ timestamp }) => timestamp),
@@ -118,8 +81,8 @@ test('rows of creation as they were before are replaced', async () => {
   const rowsOf = (prefix: Uint8Array) =>
     Array.fromAsync(store.keys({ gte: prefix, lt: utf8(`${new TextDecoder().decode(prefix)}~`) }))
   {
-    await using world = await open(store)
-    await world.crdt.commit([1, 2, 3].map(n => put(newPin(cidOf(n), { timestamp: BigInt(n) * S }))))
+    await using world = await openTestState(store)
+    await world.crdt.commit([1, 2, 3].map(n => putPin(newPin(cidOf(n), { timestamp: BigInt(n) * S }))))
     const rows = await rowsOf(TIME_PREFIX)
     assert.equal(rows.length, 3)
     await store.batch([
@@ -128,7 +91,7 @@ test('rows of creation as they were before are replaced', async () => {
       { type: 'put', key: INDEXED_ROW, value: EMPTY_BYTES },
     ])
   }
-  await using world = await open(store)
+  await using world = await openTestState(store)
   const newest = await Array.fromAsync(world.state.newest())
   assert.deepEqual(numbersOf(newest), numbersOf([3, 2, 1].map(n => newPin(cidOf(n)))))
   assert.deepEqual(await rowsOf(FORMER_TIME_PREFIX), [])

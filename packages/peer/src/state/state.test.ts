@@ -4,24 +4,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { encodePin, newPin, type Pin } from '@ipfs-cluster/api'
-import {
-  createMemoryStore,
-  isAbortError,
-  seededRandom,
-  silentLogger,
-  systemClock,
-  utf8,
-  type Store,
-} from '@ipfs-cluster/base'
+import { createMemoryStore, isAbortError, utf8, type Store } from '@ipfs-cluster/base'
 import { openLevelStore } from '@ipfs-cluster/base/level-store'
-import { createCrdt, defaultCrdtConfig, type CrdtOp } from '@ipfs-cluster/crdt'
 import * as fc from 'fast-check'
 import { CID } from 'multiformats/cid'
 import * as Digest from 'multiformats/hashes/digest'
 import { EXPIRY_PREFIX } from './layout.ts'
-import { openPinOutbox } from './outbox.ts'
 import { cidOfPinKey, pinKey } from './pin-key.ts'
-import { createPinState } from './state.ts'
+import { openTestState, putPin } from './test-state.ts'
 
 const RAW = 0x55
 const S = 1_000_000_000n
@@ -33,32 +23,13 @@ function cidOf(n: number): CID {
 }
 
 async function setUp(store: Store = createMemoryStore()) {
-  const outbox = await openPinOutbox(store)
-  const crdt = await createCrdt(
-    {
-      store,
-      blocks: { get: () => Promise.reject(new Error('alone')), notify: () => undefined },
-      broadcast: {
-        publish: () => Promise.resolve(),
-        subscribe: () => ({ [Symbol.dispose]: () => undefined }),
-      },
-      clock: systemClock,
-      random: seededRandom(1),
-      logger: silentLogger,
-      projection: changes => outbox.project(changes),
-      onChanges: () => outbox.written(),
-    },
-    defaultCrdtConfig,
-  )
-  const room = createPinState({ store, entries: crdt, outbox, logger: silentLogger })
-  const put = (pin: Pin): CrdtOp => ({ type: 'put', key: pinKey(pin.cid), value: encodePin(pin) })
+  const room = await openTestState(store)
+  const { crdt } = room
   return {
-    store,
-    crdt,
     ...room,
-    pin: (...pins: Pin[]) => crdt.commit(pins.map(put)),
+    store,
+    pin: (...pins: Pin[]) => crdt.commit(pins.map(putPin)),
     unpin: (...cids: CID[]) => crdt.commit(cids.map(cid => ({ type: 'delete', key: pinKey(cid) }))),
-    [Symbol.asyncDispose]: () => crdt[Symbol.asyncDispose](),
   }
 }
 

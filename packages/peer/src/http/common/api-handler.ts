@@ -1,5 +1,6 @@
 /** What stands before the routes of every API, outermost first: who asks, then cross-origin rules (reference api.md 1.1). */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { RouteMatch } from '@ipfs-cluster/api'
 import type { Logger } from '@ipfs-cluster/base'
 import type { Authenticator } from './auth.ts'
 import type { Cors } from './cors.ts'
@@ -77,8 +78,35 @@ function isExempt({ method }: IncomingMessage, target: Target | undefined): bool
   return method === 'GET' && target !== undefined && unescapedPath(target.path) === '/health'
 }
 
+/**
+ * Answers a request that no route takes, as Go's router does; else sets the headers that all answers of the API have.
+ *
+ * @param sendError in the form of the API.
+ * @returns the route.
+ */
+export function answerUnmatched<Name extends string>(
+  { response, target }: Pick<ApiCall, 'response' | 'target'>,
+  match: RouteMatch<Name>,
+  headers: ApiHeaders,
+  sendError: (status: 400 | 404, message: string) => void,
+): Extract<RouteMatch<Name>, { kind: 'route' }> | undefined {
+  if (match.kind === 'redirect') {
+    response.writeHead(match.status, { Location: match.path + target.query, 'Content-Length': 0 }).end()
+    return undefined
+  }
+  if (match.kind === 'error' && match.status === 405) {
+    response.writeHead(405, { 'Content-Length': 0 }).end()
+    return undefined
+  }
+  addApiHeaders(response, headers)
+  if (match.kind === 'route') return match
+  const status = match.status === 404 ? 404 : 400
+  sendError(status, status === 404 ? 'not found' : 'the path is not properly escaped')
+  return undefined
+}
+
 /** The configured headers, in addition to what is set, and the type of all that an API answers. */
-export function addApiHeaders(response: ServerResponse, headers: ApiHeaders): void {
+function addApiHeaders(response: ServerResponse, headers: ApiHeaders): void {
   for (const [name, values] of Object.entries(headers)) response.appendHeader(name, values)
   response.appendHeader('Content-Type', 'application/json')
 }

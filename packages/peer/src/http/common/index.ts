@@ -3,7 +3,7 @@
  * log, NDJSON streams with the error in a trailer, and uploads (Go: `api/common`; reference api.md 1.1). It knows no route.
  */
 export { serveAdd, type AddAnswer, type AddExchange } from './add.ts'
-export { addApiHeaders, sendJson, type ApiCall, type ApiHeaders } from './api-handler.ts'
+export { answerUnmatched, sendJson, type ApiCall, type ApiHeaders } from './api-handler.ts'
 export { createAuthenticator, type Authenticator, type Credentials } from './auth.ts'
 export type { ConnectionSource } from './connection-source.ts'
 export { createCors, type Cors, type CorsConfig } from './cors.ts'
@@ -18,6 +18,6 @@ export { requestLines, type LineLimits, type RequestLines } from './request-line
 export { continueBody, takeTimeouts, type HttpHandler } from './serve.ts'
 export { createApiServer, type HttpApiConfig } from './api-server.ts'
 export { createHttpServer, type HttpServer, type HttpServerConfig } from './server.ts'
-export { oneLine, sendStream, StreamWriter } from './stream.ts'
+export { drained, oneLine, sendStream, StreamWriter } from './stream.ts'
 export { parseTarget, unescapedPath } from './target.ts'
 export { tlsProblem, type TlsIdentity } from './tls.ts'

@@ -57,14 +57,7 @@ export class StreamWriter {
 
   /** @param hasRoom whether more may be written at once. */
   async #written(hasRoom: boolean): Promise<void> {
-    if (hasRoom) return
-    const { promise, resolve } = Promise.withResolvers<void>()
-    this.#response.once('drain', resolve)
-    try {
-      await raceSignal(promise, this.#signal)
-    } finally {
-      this.#response.removeListener('drain', resolve)
-    }
+    if (!hasRoom) await drained(this.#response, this.#signal)
   }
 
   #flush(): boolean {
@@ -116,6 +109,17 @@ export async function sendStream(
     await writer.end(failure)
   } finally {
     await iterator.return?.()
+  }
+}
+
+/** Resolves when a response that was full takes more. @throws the reason of the signal */
+export async function drained(response: ServerResponse, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>()
+  response.once('drain', resolve)
+  try {
+    await raceSignal(promise, signal)
+  } finally {
+    response.removeListener('drain', resolve)
   }
 }
 

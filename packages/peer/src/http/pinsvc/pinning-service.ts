@@ -11,7 +11,7 @@ import {
 import type { CID } from 'multiformats/cid'
 import type { Cluster } from '../../cluster/index.ts'
 import {
-  addApiHeaders,
+  answerUnmatched,
   continueBody,
   createApiServer,
   createAuthenticator,
@@ -77,22 +77,13 @@ export async function createPinningService(
   const authenticator = credentials === null ? undefined : createAuthenticator({ clock, logger }, credentials)
   const handlers = createHandlers(components, createPinObjects(components), authenticator)
   const metrics = createHttpMetrics(meter, clock, 'pinsvcapi')
-  const route = async ({ request, response, signal, target, user }: ApiCall) => {
-    const match = matchRoute(request.method ?? 'GET', target.path)
-    if (match.kind === 'redirect') {
-      response.writeHead(match.status, { Location: match.path + target.query, 'Content-Length': 0 }).end()
-      return
-    }
-    if (match.kind === 'error' && match.status === 405) {
-      response.writeHead(405, { 'Content-Length': 0 }).end()
-      return
-    }
-    addApiHeaders(response, headers)
-    if (match.kind === 'error') {
-      const details = match.status === 404 ? 'not found' : 'the path is not properly escaped'
-      sendJson(response, match.status, failureBody(match.status, details))
-      return
-    }
+  const route = async (call: ApiCall) => {
+    const { request, response, signal, target, user } = call
+    const found = matchRoute(request.method ?? 'GET', target.path)
+    const match = answerUnmatched(call, found, headers, (status, details) =>
+      sendJson(response, status, failureBody(status, details)),
+    )
+    if (match === undefined) return
     metrics.route(response, ROUTES[match.name].path)
     try {
       continueBody(request, response)

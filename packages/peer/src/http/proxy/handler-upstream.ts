@@ -3,6 +3,7 @@ import { duplexPair } from 'node:stream'
 import { errorMessage, type Logger } from '@ipfs-cluster/base'
 import type { HttpHandler } from '../common/index.ts'
 import { ProxyError } from './errors.ts'
+import { headersToSend } from './passing.ts'
 import type { Upstream } from './types.ts'
 
 /**
@@ -30,12 +31,7 @@ export function createHandlerUpstream(handle: HttpHandler, logger: Logger): Upst
         createConnection: () => ours,
         method,
         path: target,
-        headers: Object.fromEntries(
-          Object.entries(headers).map(([name, value]) => [
-            name,
-            typeof value === 'string' ? value : [...value],
-          ]),
-        ),
+        headers: headersToSend(headers),
         signal,
       })
       // After the answer has begun, its reader sees the failure.

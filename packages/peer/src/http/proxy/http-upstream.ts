@@ -6,7 +6,7 @@ import type { Multiaddr } from '@ipfs-cluster/api'
 import { parseNodeAddress, type NodeAddress } from '../../ipfsconn/index.ts'
 import { continueBody, parseTarget, type HttpHandler } from '../common/index.ts'
 import { ProxyError } from './errors.ts'
-import { hasBody, passedBack, passedOn, pump } from './passing.ts'
+import { hasBody, headersToSend, passedBack, passedOn, pump } from './passing.ts'
 import type { Upstream, UpstreamRequest } from './types.ts'
 
 /** Where the daemon is, by the section `ipfsproxy`. */
@@ -62,12 +62,7 @@ export function createHttpUpstream(
       ...address,
       method,
       path: target,
-      headers: Object.fromEntries(
-        Object.entries(headers).map(([name, value]) => [
-          name,
-          typeof value === 'string' ? value : [...value],
-        ]),
-      ),
+      headers: headersToSend(headers),
       signal,
       // A streamed body cannot be sent twice, so it must not meet a connection that the daemon has just closed.
       agent: body === undefined ? agent : false,

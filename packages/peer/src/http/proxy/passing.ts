@@ -1,6 +1,7 @@
 /** What a proxy passes on of a request and of an answer, and what stays between two hosts (RFC 9110 7.6). */
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import { raceSignal } from '@ipfs-cluster/base'
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import { drained } from '../common/index.ts'
+import type { UpstreamRequest } from './types.ts'
 
 /** Meant for one connection, not for the request. `Te` may only say that trailers are welcome. */
 const HOP_BY_HOP = new Set([
@@ -79,6 +80,13 @@ function namedByConnection({ headersDistinct }: IncomingMessage): ReadonlySet<st
   return new Set(names.map(name => name.trim().toLowerCase()))
 }
 
+/** The headers of a request in the form that node:http wants. */
+export function headersToSend(headers: UpstreamRequest['headers']): OutgoingHttpHeaders {
+  return Object.fromEntries(
+    Object.entries(headers).map(([name, value]) => [name, typeof value === 'string' ? value : [...value]]),
+  )
+}
+
 /** Writes what comes, as fast as the client takes it. */
 export async function pump(
   body: AsyncIterable<Uint8Array>,
@@ -88,15 +96,5 @@ export async function pump(
   for await (const chunk of body) {
     signal.throwIfAborted()
     if (!response.write(chunk)) await drained(response, signal)
-  }
-}
-
-async function drained(response: ServerResponse, signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>()
-  response.once('drain', resolve)
-  try {
-    await raceSignal(promise, signal)
-  } finally {
-    response.removeListener('drain', resolve)
   }
 }

@@ -1,8 +1,8 @@
 /** The answer of `GET /allocations/{cid}/car`: an archive that must not look whole when it is not. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { CarBytes } from '@ipfs-cluster/api'
-import { createStallGuard, errorMessage, raceSignal, type Clock } from '@ipfs-cluster/base'
-import { oneLine, takeTimeouts } from '../common/index.ts'
+import { createStallGuard, errorMessage, type Clock } from '@ipfs-cluster/base'
+import { drained, oneLine, takeTimeouts } from '../common/index.ts'
 
 export interface CarExchange {
   readonly request: IncomingMessage
@@ -67,14 +67,4 @@ function endFailed({ request, response }: CarExchange, error: unknown): void {
   }
   response.addTrailers([['X-Stream-Error', oneLine(errorMessage(error))]])
   response.end()
-}
-
-async function drained(response: ServerResponse, signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>()
-  response.once('drain', resolve)
-  try {
-    await raceSignal(promise, signal)
-  } finally {
-    response.removeListener('drain', resolve)
-  }
 }

@@ -23,7 +23,7 @@ import {
 import type { Cluster } from '../../cluster/index.ts'
 import type { HealthProbe } from '../../observations/index.ts'
 import {
-  addApiHeaders,
+  answerUnmatched,
   continueBody,
   createApiServer,
   createAuthenticator,
@@ -84,25 +84,11 @@ export async function createRestApi(
   const authenticator = credentials === null ? undefined : createAuthenticator({ clock, logger }, credentials)
   const handlers = restHandlers(cluster, authenticator, probe)
   const metrics = createHttpMetrics(meter, clock, 'restapi')
-  const route = async ({ request, response, signal, target, user }: ApiCall) => {
-    const match = matchRoute(request.method ?? 'GET', target.path)
-    if (match.kind === 'redirect') {
-      response.writeHead(match.status, { Location: match.path + target.query, 'Content-Length': 0 }).end()
-      return
-    }
-    if (match.kind === 'error' && match.status === 405) {
-      response.writeHead(405, { 'Content-Length': 0 }).end()
-      return
-    }
-    addApiHeaders(response, headers)
-    if (match.kind === 'error') {
-      sendError(
-        response,
-        match.status,
-        match.status === 404 ? 'not found' : 'the path is not properly escaped',
-      )
-      return
-    }
+  const route = async (call: ApiCall) => {
+    const { request, response, signal, target, user } = call
+    const found = matchRoute(request.method ?? 'GET', target.path)
+    const match = answerUnmatched(call, found, headers, (status, text) => sendError(response, status, text))
+    if (match === undefined) return
     metrics.route(response, ROUTES[match.name].path)
     const query = parseQuery(target.query)
     const bare = { params: match.params, query, nowNs: clock.nowNs(), ...(user !== undefined && { user }) }
