@@ -3,7 +3,7 @@ import { IpfsError } from './errors.ts'
 
 /** How long a collection waits for a moment without adds. Milliseconds. */
 export const COLLECTION_WAIT_MS = 120_000
-/** How long an add waits for the end of a collection: less than after which whoever sends its blocks calls it stalled. Milliseconds. */
+/** How long an add waits for the end of a collection: less than after which a sender that has no other destination calls it stalled. Milliseconds. */
 export const ADD_WAIT_MS = 90_000
 
 /** A new add lets a collection that waits go first, if those under way end so soon: else short adds, one after the other, would keep it out. Milliseconds. */
