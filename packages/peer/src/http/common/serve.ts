@@ -103,19 +103,22 @@ function spareTheTimely(server: Server | TlsServer): void {
     if (event !== 'clientError' || errorCode(error) !== 'ERR_HTTP_REQUEST_TIMEOUT')
       return emit(event, ...args)
     const before = latest.get(socket)
+    // What the time was for: its body, or the head of one that is not there yet.
+    const unfinished = before?.request.complete === false ? before.request : undefined
     // By then every connection has been looked at once.
     setImmediate(() => {
-      const now = latest.get(socket)
-      const hasCome = now !== before || now?.request.complete === true
-      const isTimedByReader = now !== undefined && timedByReader.get(socket) === now.request
-      if (!hasCome && !isTimedByReader) endLate(socket, now?.response)
+      const hasCome = latest.get(socket) !== before || unfinished?.complete === true
+      const isTimedByReader = unfinished !== undefined && timedByReader.get(socket) === unfinished
+      if (!hasCome && !isTimedByReader) endLate(socket, before?.response)
     })
     return true
   }
 }
 
+/** @param response the latest: one that is under way is cut off, and says so by its end alone. */
 function endLate(socket: Socket, response: ServerResponse | undefined): void {
-  if (socket.writable && response?.headersSent !== true) {
+  const isAnswering = response?.headersSent === true && !response.writableFinished
+  if (socket.writable && !isAnswering) {
     socket.write('HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n', 'latin1')
   }
   socket.destroy()

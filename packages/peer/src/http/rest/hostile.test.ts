@@ -190,6 +190,22 @@ const took = async (work: () => Promise<unknown>) => {
   return performance.now() - start
 }
 
+test('the head of a later request on a connection has no more time than that of the first', async () => {
+  const socket = connect(Number(new URL(url).port), '127.0.0.1')
+  let text = ''
+  socket.setEncoding('latin1').on('data', (data: string) => (text += data))
+  const closed = once(socket, 'close')
+  socket.write(`GET /version HTTP/1.1\r\nHost: x\r\n${LOGIN}\r\n`)
+  await waitFor(() => text.includes('1.1.6'), { what: 'the first answer' })
+  const ms = await took(async () => {
+    socket.write('GET /version HTTP/1.1\r\nHost:')
+    await waitFor(() => socket.destroyed, { what: 'the end of the connection', timeoutMs: 8_000 })
+    await closed
+  })
+  assert.ok(ms > 800 && ms < 4_000, `${ms} ms`)
+  assert.match(text, /HTTP\/1\.1 408 /)
+})
+
 test('a request that has come in time is answered, however late the process gets to read it', async () => {
   const socket = connect(Number(new URL(url).port), '127.0.0.1')
   let text = ''
