@@ -1,6 +1,6 @@
 /** Uploads that are cut, malformed or contradict themselves: an error that says so, and nothing of them stays. */
 import assert from 'node:assert/strict'
-import { readdir } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -173,13 +173,20 @@ describe('uploads that go wrong', () => {
   })
 
   test('a client that stands still holds nothing up: others add, and what it holds ends with it', async () => {
+    const uploads = 5
+    const before = await storedBytes(first)
     const still: RawUpload[] = []
-    for (let index = 0; index < 5; index++) {
+    for (let index = 0; index < uploads; index++) {
       const upload = await startUpload(first.restUrl, EVERYWHERE)
       await upload.write(partHead(`still ${index}`))
-      for (const bytes of seededBytes(`still ${index}`, 2 * MIB)) await upload.write(bytes)
+      for (const bytes of seededBytes(`still ${index}`, 6 * MIB)) await upload.write(bytes)
       still.push(upload)
     }
+    // Blocks are stored by some MiB at once: of each upload some have been, and some wait for more.
+    await waitFor(async () => (await storedBytes(first)) >= before + uploads * 2 * MIB, {
+      timeoutMs: 20_000,
+      what: 'blocks of every upload that are stored',
+    })
     const form = new FormData()
     form.append('file', new Blob(['something']), 'other')
     const added = await fetch(`${first.restUrl}/add?no-pin=true`, { method: 'POST', body: form })
@@ -187,7 +194,7 @@ describe('uploads that go wrong', () => {
     for (const upload of still) upload.leave('reset')
     await Promise.all(still.map(({ answer }) => answer))
     await nothingIsPinned()
-    assert.ok(sum(await collect()) >= 5 * 4)
+    assert.ok(sum(await collect()) >= (uploads * 2 * MIB) / (256 * 1024))
   })
 
   test('the built-in nodes have no pin and no block when all is over', async () => {
@@ -209,6 +216,15 @@ describe('uploads that go wrong', () => {
 
 function sum(counts: Readonly<Record<string, number>>): number {
   return Object.values(counts).reduce((total, count) => total + count, 0)
+}
+
+/** Bytes in the files of the built-in node. */
+async function storedBytes({ folder }: TestPeer): Promise<number> {
+  const entries = await readdir(join(folder, 'ipfs'), { recursive: true, withFileTypes: true })
+  const sizes = entries
+    .filter(entry => entry.isFile())
+    .map(async ({ parentPath, name }) => (await stat(join(parentPath, name))).size)
+  return (await Promise.all(sizes)).reduce((total, size) => total + size, 0)
 }
 
 /** Open files and sockets of each peer. */
