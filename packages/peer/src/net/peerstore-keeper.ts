@@ -2,9 +2,8 @@ import type { Libp2p } from '@libp2p/interface'
 import { errorMessage, Limiter, raceSignal, type Clock, type Logger } from '@ipfs-cluster/base'
 import { writePeerstore, type PeerAddresses } from './peerstore-file.ts'
 
-/** After somebody was met others often follow; and the file is not written more often than this. Milliseconds. */
-const GATHER_MS = 1_000
-const REST_MS = 10_000
+/** After somebody was met others often follow: they are written together, so long after those before. Milliseconds. */
+const REST_MS = 1_000
 
 export interface PeerstoreKeeperComponents {
   readonly libp2p: Pick<Libp2p, 'addEventListener'>
@@ -16,8 +15,9 @@ export interface PeerstoreKeeperComponents {
 }
 
 /**
- * The peerstore file, written when the peer stops and when it has met somebody new: a peer that is killed, or whose machine loses power, finds the
- * others again although nobody tells it where they are. (Go writes it only when it stops.)
+ * The peerstore file, written when the peer stops and as soon as it has met somebody new: a peer that is killed, or whose machine loses power, finds the
+ * others again although nobody tells it where they are. At once, since two peers that are killed before either knows of the other are apart for
+ * ever. (Go writes it only when it stops.)
  */
 export interface PeerstoreKeeper {
   /** @throws NetworkError `NET_PEERSTORE_FAILED` */
@@ -47,7 +47,6 @@ export function createPeerstoreKeeper(components: PeerstoreKeeperComponents): Pe
       libp2p.addEventListener('peer:identify', () => met.resolve(), { signal })
       while (true) {
         await raceSignal(met.promise, signal)
-        await clock.sleep(GATHER_MS, { signal })
         met = Promise.withResolvers()
         await save(false).catch((error: unknown) => {
           // Stopping tries again, and warns.
