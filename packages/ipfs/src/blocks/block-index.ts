@@ -26,6 +26,12 @@ export interface IndexChange {
   readonly to?: Location
 }
 
+/** A segment that was appended to, with its new length. */
+export interface GrownSegment {
+  readonly segment: number
+  readonly size: number
+}
+
 /**
  * Which block lies where, and how much of each segment is alive. Calls of `apply` and `dropSegment` must not overlap: the statistics
  * are absolute values.
@@ -37,13 +43,10 @@ export interface BlockIndex {
   locate(multihash: Uint8Array): Promise<Location | undefined>
   locateMany(multihashes: readonly Uint8Array[]): Promise<(Location | undefined)[]>
   entries(options?: AbortOptions): AsyncIterable<readonly [multihash: Uint8Array, location: Location]>
-  /** One atomic batch. `size` is the new length of the segment that was appended to. */
+  /** One atomic batch. */
   apply(
     changes: readonly IndexChange[],
-    options?: {
-      readonly grown?: { readonly segment: number; readonly size: number }
-      readonly sync?: boolean
-    },
+    options?: { readonly grown?: readonly GrownSegment[]; readonly sync?: boolean },
   ): Promise<void>
   /** Forgets a segment without live records; durable when it returns. */
   dropSegment(segment: number): Promise<void>
@@ -82,7 +85,7 @@ export async function openBlockIndex(store: Store): Promise<BlockIndex> {
         yield [key.subarray(BLOCK_PREFIX.length), decodeLocation(row)]
       }
     },
-    async apply(changes, { grown, sync = false } = {}) {
+    async apply(changes, { grown = [], sync = false } = {}) {
       const stats = statsAfter(segments, changes, grown)
       const ops: StoreOp[] = changes.map(({ multihash, to }) =>
         to === undefined
@@ -106,7 +109,7 @@ export async function openBlockIndex(store: Store): Promise<BlockIndex> {
 function statsAfter(
   segments: ReadonlyMap<number, SegmentStats>,
   changes: readonly IndexChange[],
-  grown: { readonly segment: number; readonly size: number } | undefined,
+  grown: readonly GrownSegment[],
 ): Map<number, SegmentStats> {
   const out = new Map<number, SegmentStats>()
   const current = (segment: number): SegmentStats =>
@@ -124,7 +127,7 @@ function statsAfter(
     count(from, multihash, -1)
     count(to, multihash, 1)
   }
-  if (grown !== undefined) out.set(grown.segment, { ...current(grown.segment), size: grown.size })
+  for (const { segment, size } of grown) out.set(segment, { ...current(segment), size })
   return out
 }
 

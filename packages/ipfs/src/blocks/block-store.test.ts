@@ -107,6 +107,25 @@ test('wrong, oversized and unverifiable blocks are refused, identity blocks need
   await blocks.close()
 })
 
+test('many bytes are written to two segments at once, which both go on after reopening', async t => {
+  const folder = await tempFolder(t)
+  const big = (from: number) =>
+    Array.from({ length: 5 }, (_, i) => block(new Uint8Array(500_000).fill(from + i)))
+  const first = await openAt(folder)
+  await first.put(big(1))
+  const sizes = async () =>
+    (await Promise.all((await segmentFiles(folder)).map(async file => (await stat(file)).size))).sort()
+  const [less = 0, more = 0, ...none] = await sizes()
+  assert.deepEqual(none, [])
+  assert.ok(less >= 1_000_000 && less + more > 2_500_000, `${less} and ${more}`)
+  await first.close()
+  const second = await openAt(folder)
+  await second.put(big(6))
+  assert.equal((await sizes()).length, 2)
+  for (const { cid, data } of [...big(1), ...big(6)]) assert.deepEqual(await second.get(cid), data)
+  await second.close()
+})
+
 test('a damaged block is reported once, then counts as missing and can be stored anew', async t => {
   const folder = await tempFolder(t)
   const blocks = await openAt(folder)

@@ -8,15 +8,23 @@ import { createGroupCommit } from './group-commit.ts'
 import type { SegmentFiles } from './segment-files.ts'
 import { createSegmentWriter } from './segment-writer.ts'
 
+interface Failure {
+  write?: string | undefined
+  sync?: string | undefined
+  /** @default every one */
+  readonly segment?: number
+}
+
 /** A committer on files that fail when told to. */
-async function committer(fail: { write?: string | undefined; sync?: string | undefined }, free = 2 ** 40) {
+async function committer(fail: Failure, free = 2 ** 40) {
   const stored: Block[] = []
   const step = async (code: string | undefined) => {
     if (code !== undefined) throw Object.assign(new Error(code), { code })
   }
+  const isMeant = (segment: number) => fail.segment === undefined || fail.segment === segment
   const files: Pick<SegmentFiles, 'write' | 'sync'> = {
-    write: async () => await step(fail.write),
-    sync: async () => await step(fail.sync),
+    write: async segment => await step(isMeant(segment) ? fail.write : undefined),
+    sync: async segment => await step(isMeant(segment) ? fail.sync : undefined),
   }
   const index = await openBlockIndex(createMemoryStore())
   const commits = createGroupCommit({
@@ -32,7 +40,7 @@ async function committer(fail: { write?: string | undefined; sync?: string | und
 }
 
 test('a full disk is told as such, leaves nothing behind, and does not last', async () => {
-  const fail: { write?: string | undefined } = { write: 'ENOSPC' }
+  const fail: Failure = { write: 'ENOSPC' }
   const { commits, index, stored } = await committer(fail)
   await assert.rejects(commits.put([block('a')]), { code: 'IPFS_REPO_FULL' })
   assert.deepEqual(index.totals(), { bytes: 0, count: 0 })
@@ -42,7 +50,7 @@ test('a full disk is told as such, leaves nothing behind, and does not last', as
 })
 
 test('a failed sync fails whoever relied on it, and its segment is left', async () => {
-  const fail: { sync?: string | undefined } = { sync: 'EIO' }
+  const fail: Failure = { sync: 'EIO' }
   const { commits, index } = await committer(fail)
   const outcomes = await Promise.allSettled([
     commits.put([block('a')]),
@@ -75,3 +83,17 @@ test('closing waits for what is under way and refuses the rest', async () => {
   await put
   await assert.rejects(commits.put([block('b')]), { code: 'IPFS_REPO_CLOSED' })
 })
+
+for (const failing of ['write', 'sync'] as const) {
+  test(`when one of two segments fails in ${failing}, nothing of the group is there, and both are left`, async () => {
+    const fail: Failure = { [failing]: 'EIO', segment: 2 }
+    const { commits, index } = await committer(fail)
+    const big = ['a', 'b', 'c', 'd'].map(letter => block(letter.repeat(400_000)))
+    await assert.rejects(commits.put(big), { code: 'EIO' })
+    assert.deepEqual(index.totals(), { bytes: 0, count: 0 })
+    await commits.put(big)
+    const places = await index.locateMany(big.map(({ cid }) => cid.multihash.bytes))
+    assert.deepEqual(new Set(places.map(place => place?.segment)), new Set([3, 4]))
+    assert.ok(places.every(place => place !== undefined && place.offset < 800_100))
+  })
+}

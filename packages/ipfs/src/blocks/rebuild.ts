@@ -22,7 +22,7 @@ export async function rebuildIndex(index: BlockIndex, files: SegmentFiles, logge
     let offset = 0
     let changes: IndexChange[] = []
     const flush = async () => {
-      await index.apply(await withoutKnown(index, changes), { grown: { segment, size: offset } })
+      await index.apply(await withoutKnown(index, changes), { grown: [{ segment, size: offset }] })
       changes = []
     }
     while (true) {

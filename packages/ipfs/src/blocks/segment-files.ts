@@ -4,6 +4,8 @@ import { errorCode } from '@ipfs-cluster/base'
 
 /** Segment files kept open for reading. */
 const MAX_OPEN_FILES = 64
+/** Segments that are written at the same time. */
+export const LANES = 2
 const SUFFIX = '.seg'
 
 interface OpenFile {
@@ -18,7 +20,7 @@ export interface SegmentFiles extends AsyncDisposable {
   list(): Promise<number[]>
   /** Fills `target` from `offset`; the number of bytes that were there. @throws ENOENT when the segment was removed. */
   read(segment: number, target: Uint8Array, offset: number): Promise<number>
-  /** Writes `parts` one after the other from `offset`. Calls must not overlap. */
+  /** Writes `parts` one after the other from `offset`. Calls for one segment must not overlap, nor those for more than LANES segments. */
   write(segment: number, parts: Uint8Array[], offset: number): Promise<void>
   /** What was written to this segment now survives a power cut. */
   sync(segment: number): Promise<void>
@@ -30,7 +32,8 @@ export interface SegmentFiles extends AsyncDisposable {
 
 export function createSegmentFiles(folder: string): SegmentFiles {
   const pool = new Map<number, OpenFile>()
-  let writing: { readonly segment: number; readonly handle: FileHandle } | undefined
+  /** Open for writing; the one written last is the last. */
+  const writing = new Map<number, Promise<FileHandle>>()
   const fileOf = (segment: number) => join(folder, segment.toString().padStart(8, '0') + SUFFIX)
 
   const release = async (file: OpenFile): Promise<void> => {
@@ -64,13 +67,29 @@ export function createSegmentFiles(folder: string): SegmentFiles {
     }
     return file
   }
+  const closeWriter = async (segment: number): Promise<void> => {
+    const handle = writing.get(segment)
+    writing.delete(segment)
+    // One that could not be opened was told of when it was to be written.
+    await handle?.then(
+      open => open.close(),
+      () => undefined,
+    )
+  }
   const writer = async (segment: number): Promise<FileHandle> => {
-    if (writing?.segment === segment) return writing.handle
-    await writing?.handle.close()
-    writing = undefined
-    const handle = await openForWriting(fileOf(segment), folder)
-    writing = { segment, handle }
-    return handle
+    const handle = writing.get(segment) ?? openForWriting(fileOf(segment), folder)
+    writing.delete(segment)
+    writing.set(segment, handle)
+    const [oldest] = writing.keys()
+    const closing = writing.size > LANES && oldest !== undefined ? closeWriter(oldest) : undefined
+    try {
+      return await handle
+    } catch (error) {
+      if (writing.get(segment) === handle) writing.delete(segment)
+      throw error
+    } finally {
+      await closing
+    }
   }
 
   return {
@@ -93,7 +112,8 @@ export function createSegmentFiles(folder: string): SegmentFiles {
       await writeFully(await writer(segment), parts, offset)
     },
     async sync(segment) {
-      if (writing?.segment === segment) return await writing.handle.datasync()
+      const writer = await writing.get(segment)
+      if (writer !== undefined) return await writer.datasync()
       // Writing has gone on to the next file; syncing by any handle syncs the file.
       const handle = await open(fileOf(segment), 'r+')
       try {
@@ -122,16 +142,12 @@ export function createSegmentFiles(folder: string): SegmentFiles {
     async remove(segment) {
       const file = pool.get(segment)
       if (file !== undefined) await doom(segment, file)
-      if (writing?.segment === segment) {
-        await writing.handle.close()
-        writing = undefined
-      }
+      await closeWriter(segment)
       await rm(fileOf(segment), { force: true })
     },
     async [Symbol.asyncDispose]() {
       for (const [segment, file] of pool) await doom(segment, file)
-      await writing?.handle.close()
-      writing = undefined
+      for (const segment of writing.keys()) await closeWriter(segment)
     },
   }
 }

@@ -1,10 +1,12 @@
 import type { Block } from '../types.ts'
-import type { BlockIndex, IndexChange } from './block-index.ts'
+import type { BlockIndex, GrownSegment, IndexChange } from './block-index.ts'
 import { MAX_HEADER_BYTES, recordLength, writeHeader, type Location } from './record.ts'
-import type { SegmentFiles } from './segment-files.ts'
+import { LANES, type SegmentFiles } from './segment-files.ts'
 
 /** Data shorter than this is copied together with its neighbours, longer data is written from where it is. */
 const COPY_BYTES = 32 * 1024
+/** Records with more bytes than this are written to two segments at once: the system lets one thread write to a file at a time. */
+const SPLIT_BYTES = 1024 * 1024
 
 export interface Record {
   readonly multihash: Uint8Array
@@ -18,11 +20,10 @@ export interface NewRecord extends Record {
   readonly block: Block
 }
 
-/** Records that are in a segment file but not durable and not in the index yet. */
+/** Records that are in segment files but not durable and not in the index yet. */
 export interface Written {
-  readonly segment: number
-  /** Length of the file with these records. */
-  readonly size: number
+  /** The files with these records, as long as they are now. */
+  readonly grown: readonly GrownSegment[]
   readonly changes: readonly IndexChange[]
 }
 
@@ -34,8 +35,14 @@ export interface SegmentWriter {
   write(records: readonly Record[]): Promise<Written>
   /** Durable when it resolves; after a failure nothing of it is there. */
   commit(written: Written): Promise<void>
-  /** Goes on in a new segment when `segment` is the one being written. */
+  /** Goes on in a new segment when `segment` is one being written. */
   leave(segment: number): void
+}
+
+/** A segment that is being written, and its length. */
+interface Lane {
+  segment: number
+  tail: number
 }
 
 export function createSegmentWriter(
@@ -43,45 +50,76 @@ export function createSegmentWriter(
   files: SegmentFiles,
   segmentBytes = 256 * 1024 * 1024,
 ): SegmentWriter {
-  let active = Math.max(1, ...index.segments.keys())
-  let tail = index.segments.get(active)?.size ?? 0
-  /** After a failed sync nobody knows which bytes are on the disk: nothing more of this segment is committed. */
-  let broken: { readonly segment: number; readonly error: unknown } | undefined
-  const next = (): void => {
-    active++
-    tail = 0
+  let highest = Math.max(0, ...index.segments.keys())
+  const lanes: Lane[] = [...index.segments]
+    .filter(([, { size }]) => size < segmentBytes)
+    .sort(([a], [b]) => b - a)
+    .slice(0, LANES)
+    .map(([segment, { size }]) => ({ segment, tail: size }))
+  while (lanes.length < LANES) lanes.push({ segment: ++highest, tail: 0 })
+  /** Segments of which after a failed sync nobody knows which bytes are on the disk: nothing more of them is committed. */
+  const broken = new Map<number, unknown>()
+  const leave = (segment: number): void => {
+    for (const lane of lanes.filter(each => each.segment === segment)) {
+      lane.segment = ++highest
+      lane.tail = 0
+    }
+  }
+
+  const append = async (lane: Lane, records: readonly Record[]) => {
+    if (lane.tail >= segmentBytes) leave(lane.segment)
+    const { segment } = lane
+    const { buffers, changes, size } = layOut(records, segment, lane.tail)
+    await files.write(segment, buffers, lane.tail)
+    // Meanwhile the segment may have been left.
+    if (lane.segment === segment) lane.tail = size
+    return { segment, size, changes }
   }
 
   return {
     async write(records) {
-      if (tail >= segmentBytes) next()
-      const segment = active
-      const { buffers, changes, size } = layOut(records, segment, tail)
+      const parts = split(records)
+      const used = lanes.slice(0, parts.length)
       try {
-        await files.write(segment, buffers, tail)
+        const appended = await allOf(used.map((lane, at) => append(lane, parts[at] ?? [])))
+        return { grown: appended, changes: appended.flatMap(({ changes }) => changes) }
       } catch (error) {
-        // What was written stays behind the committed size, where nobody reads; it is cut off at the next start.
-        next()
-        throw error
-      }
-      tail = size
-      return { segment, size, changes }
-    },
-    async commit({ segment, size, changes }) {
-      if (broken?.segment === segment) throw broken.error
-      try {
-        await files.sync(segment)
-        await index.apply(changes, { grown: { segment, size }, sync: true })
-      } catch (error) {
-        broken = { segment, error }
-        if (segment === active) next()
+        // What was written stays behind the committed sizes, where nobody reads; it is cut off at the next start.
+        for (const { segment } of used) leave(segment)
         throw error
       }
     },
-    leave(segment) {
-      if (segment === active) next()
+    async commit({ grown, changes }) {
+      for (const { segment } of grown) if (broken.has(segment)) throw broken.get(segment)
+      try {
+        await allOf(grown.map(({ segment }) => files.sync(segment)))
+        await index.apply(changes, { grown, sync: true })
+      } catch (error) {
+        for (const { segment } of grown) {
+          broken.set(segment, error)
+          leave(segment)
+        }
+        throw error
+      }
     },
+    leave,
   }
+}
+
+/** Resolves or rejects when all have ended. */
+async function allOf<T>(works: readonly Promise<T>[]): Promise<T[]> {
+  await Promise.allSettled(works)
+  return await Promise.all(works)
+}
+
+/** Two halves of many bytes, or all of few. */
+function split(records: readonly Record[]): (readonly Record[])[] {
+  const bytes = records.reduce((sum, { data }) => sum + data.length, 0)
+  if (bytes <= SPLIT_BYTES || records.length < LANES) return [records]
+  let half = 0
+  let at = 0
+  while (at < records.length - 1 && half < bytes / LANES) half += (records[at++] as Record).data.length
+  return [records.slice(0, at), records.slice(at)]
 }
 
 function layOut(
