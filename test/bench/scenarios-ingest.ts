@@ -29,7 +29,7 @@ async function ingestWith({ kind, pins }: ScenarioOptions, batching: boolean): P
   const figures: Figure[] = []
   for (const [connections, count] of [
     [1, bounded(pins / 20, 200, 5_000)],
-    [CONNECTIONS, bounded(pins / 2, 1000, batching ? 50_000 : 20_000)],
+    [CONNECTIONS, bounded(pins / 2, 1000, 50_000)],
   ] as const) {
     const what = `ingest, ${how}, ${connections} connection${connections > 1 ? 's' : ''}`
     const { result, cpu } = await costOf(peer, () =>
