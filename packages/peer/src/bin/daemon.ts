@@ -18,7 +18,7 @@ import { repairMarkedState } from '../consensus/index.ts'
 import { IDENTITY_FILE, loadIdentity, parseIdentity, saveIdentity, type Identity } from '../identity/index.ts'
 import { createClusterPeer, type ClusterPeer } from '../peer.ts'
 import { settleStore } from '../state/index.ts'
-import { countBuffersAsMemory } from './buffer-memory.ts'
+import { keepHeapSmall } from './heap.ts'
 import { returnIdleMemory } from './idle-memory.ts'
 import { CommandError, step, type CommandIo } from './io.ts'
 import { checkDatastore, goStoresIn } from './offline-folder.ts'
@@ -57,7 +57,7 @@ export async function daemon(options: DaemonOptions, io: CommandIo, logger: Logg
   for (const what of notThereYet(service, options)) logger.warn(`${what}; it is ignored`)
   const meter = createMeter()
   using _process = reportProcess(meter)
-  countBuffersAsMemory()
+  keepHeapSmall()
   await using _memory = returnIdleMemory(systemClock, logger)
 
   await using peer = await step('starting cluster', () =>
