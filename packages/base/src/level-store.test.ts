@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -126,4 +126,26 @@ test('level store: a folder that is open elsewhere is refused with its path', as
   await using again = await openLevelStore(folder)
   assert.equal(await again.get(utf8('x')), undefined)
   await rm(folder, { recursive: true })
+})
+
+test('an emptied log leaves everything where it was, and nothing to read at the next start', async t => {
+  const folder = await mkdtemp(join(tmpdir(), 'store-'))
+  t.after(() => rm(folder, { recursive: true }))
+  const logBytes = async () => {
+    const logs = (await readdir(folder)).filter(name => name.endsWith('.log'))
+    const sizes = await Promise.all(logs.map(async name => (await stat(join(folder, name))).size))
+    return sizes.reduce((sum, size) => sum + size, 0)
+  }
+  {
+    await using store = await openLevelStore(folder)
+    await store.batch(Array.from({ length: 1_000 }, (_, i) => put(`key ${i}`, `value ${i}`)))
+    assert.ok((await logBytes()) > 10_000)
+    await store.emptyLog()
+    assert.equal(await logBytes(), 0)
+    await store.batch([put('after', 'it')])
+    await store.emptyLog()
+  }
+  await using store = await openLevelStore(folder)
+  assert.equal((await texts(store.entries())).length, 1_001)
+  assert.equal(utf8Text((await store.get(utf8('key 999'))) as Uint8Array), 'value 999')
 })

@@ -87,6 +87,8 @@ export async function createClusterPeer(
   const tracer = overrides.tracer ?? startTracing(config, { clock, random, meter, logger }, stack)
   const tracing = tracer === noopTracer ? {} : { trace: () => traceHeaders(tracer) }
   const store = stack.use(await openLevelStore(config.storePath))
+  // After everything else has stopped, so that the next start has nothing to read.
+  stack.defer(() => store.emptyLog())
   const network = tracedNetwork(
     stack.use(
       await createNetwork(
