@@ -36,7 +36,7 @@ async function setup(store: Store = createMemoryStore()) {
     },
     CONFIG,
     // At once: a clock that stands still ends no gathering.
-    { ...DEFAULT_TRACKER_LIMITS, gatherMs: 0 },
+    { ...DEFAULT_TRACKER_LIMITS, gatherMs: 0, auditAfterMs: 0 },
   )
   const values = (name: string) =>
     Object.fromEntries(

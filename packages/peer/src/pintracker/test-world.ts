@@ -295,7 +295,7 @@ export async function startTracker(
     },
     { ...DEFAULT_PIN_TRACKER_CONFIG, ...config },
     // At once: a clock that stands still ends no gathering.
-    { ...DEFAULT_TRACKER_LIMITS, gatherMs: 0, ...limits },
+    { ...DEFAULT_TRACKER_LIMITS, gatherMs: 0, auditAfterMs: 0, ...limits },
   )
 }
 

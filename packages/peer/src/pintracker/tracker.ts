@@ -67,9 +67,15 @@ export interface TrackerLimits extends AuditLimits {
    * costs hardly more than one of one. What comes after a pause is not delayed.
    */
   readonly gatherMs: number
+  /** Milliseconds after the start before the daemon's list is gone through: until then others start, who are waited for. */
+  readonly auditAfterMs: number
 }
 
-export const DEFAULT_TRACKER_LIMITS: TrackerLimits = { ...DEFAULT_AUDIT_LIMITS, gatherMs: 20 }
+export const DEFAULT_TRACKER_LIMITS: TrackerLimits = {
+  ...DEFAULT_AUDIT_LIMITS,
+  gatherMs: 20,
+  auditAfterMs: 2_000,
+}
 
 /** Milliseconds between attempts at the audit that follows the start. */
 const FIRST_AUDIT_RETRY_MS = 10_000
@@ -119,7 +125,10 @@ export async function createPinTracker(
         { signal },
       )
   })
-  scope.run('first audit', signal => firstAudit(runAudit, components, signal))
+  scope.run('first audit', async signal => {
+    if (limits.auditAfterMs > 0) await clock.sleep(limits.auditAfterMs, { signal })
+    await firstAudit(runAudit, components, signal)
+  })
 
   return {
     status,
@@ -255,7 +264,7 @@ async function followPinset(
   }
 }
 
-/** What the daemon lost while we were away is found as soon as it answers. */
+/** What the daemon lost while we were away is found once it answers. */
 async function firstAudit(
   runAudit: (options: AbortOptions) => Promise<{ readonly checked: number; readonly lost: number }>,
   { clock, logger }: PinTrackerComponents,
