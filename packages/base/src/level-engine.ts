@@ -87,11 +87,11 @@ export class LevelEngine {
     await this.#db.close()
   }
 
-  /** Makes a sorted file of the log. Never rejects: while it cannot be done the log stays, and everything is in it. */
+  /** Makes a sorted file of the log. */
   async emptyLog(): Promise<void> {
-    if (this.#broken !== undefined || !this.isReadable) return
+    if (this.#broken !== undefined) throw this.#broken
     // A range without rows: nothing else is rewritten.
-    await this.#db.compactRange(BEHIND_ALL, BEHIND_ALL).catch(() => undefined)
+    await this.#db.compactRange(BEHIND_ALL, BEHIND_ALL)
   }
 
   async #writeAll(): Promise<void> {

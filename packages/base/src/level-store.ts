@@ -28,8 +28,10 @@ export interface LevelStore extends Store, AsyncDisposable {
   /** What LevelDB tells of itself, such as `leveldb.stats`; empty when it does not know. Cheap. */
   property(name: string): string
   /**
-   * Makes a sorted file of the log, which opening would have to do first: up to 0.3 s of the next start. Never rejects: while it cannot be
-   * done the log stays. It writes into the folder, which therefore must not have been moved.
+   * Makes a sorted file of the log, which opening would have to do first: up to 0.3 s of the next start. It writes into the folder, which therefore
+   * must not have been moved.
+   *
+   * @throws StoreError when it cannot be done; the log stays, and everything is in it.
    */
   emptyLog(): Promise<void>
 }
@@ -85,7 +87,7 @@ export async function openLevelStore(path: string, options: LevelStoreOptions = 
       return { ...reader(db, ask, snapshot), [Symbol.dispose]: () => void snapshot.close() }
     },
     property: name => (db.status === 'open' ? db.getProperty(name) : ''),
-    emptyLog: () => engine.emptyLog(),
+    emptyLog: () => guard(engine.emptyLog()),
     [Symbol.asyncDispose]: () => guard(engine.close()),
   }
 }

@@ -18,7 +18,7 @@ import {
   type Random,
   type Tracer,
 } from '@ipfs-cluster/base'
-import { openLevelStore } from '@ipfs-cluster/base/level-store'
+import { openLevelStore, type LevelStore } from '@ipfs-cluster/base/level-store'
 import { createCluster, createScratch, describePeer, type Cluster } from './cluster/index.ts'
 import type { PeerConfig } from './config/index.ts'
 import { createCrdtConsensus } from './consensus/index.ts'
@@ -86,9 +86,7 @@ export async function createClusterPeer(
 
   const tracer = overrides.tracer ?? startTracing(config, { clock, random, meter, logger }, stack)
   const tracing = tracer === noopTracer ? {} : { trace: () => traceHeaders(tracer) }
-  const store = stack.use(await openLevelStore(config.storePath))
-  // After everything else has stopped, so that the next start has nothing to read.
-  stack.defer(() => store.emptyLog())
+  const store = await openStore(config.storePath, logger, stack)
   const network = tracedNetwork(
     stack.use(
       await createNetwork(
@@ -267,4 +265,15 @@ function ownedPeer(
       await stack.disposeAsync()
     },
   }
+}
+
+async function openStore(path: string, logger: Logger, stack: AsyncDisposableStack): Promise<LevelStore> {
+  const store = stack.use(await openLevelStore(path))
+  // After everything else has stopped, so that the next start has nothing to read.
+  stack.defer(async () => {
+    await store.emptyLog().catch((error: unknown) => {
+      logger.debug({ error: errorMessage(error) }, 'the next start reads the log of the store')
+    })
+  })
+  return store
 }

@@ -114,7 +114,9 @@ test('many bytes are written to two segments at once, which both go on after reo
   const first = await openAt(folder)
   await first.put(big(1))
   const sizes = async () =>
-    (await Promise.all((await segmentFiles(folder)).map(async file => (await stat(file)).size))).sort()
+    (await Promise.all((await segmentFiles(folder)).map(async file => (await stat(file)).size))).toSorted(
+      (a, b) => a - b,
+    )
   const [less = 0, more = 0, ...none] = await sizes()
   assert.deepEqual(none, [])
   assert.ok(less >= 1_000_000 && less + more > 2_500_000, `${less} and ${more}`)

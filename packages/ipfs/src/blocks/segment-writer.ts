@@ -57,8 +57,8 @@ export function createSegmentWriter(
     .slice(0, LANES)
     .map(([segment, { size }]) => ({ segment, tail: size }))
   while (lanes.length < LANES) lanes.push({ segment: ++highest, tail: 0 })
-  /** Segments of which after a failed sync nobody knows which bytes are on the disk: nothing more of them is committed. */
-  const broken = new Map<number, unknown>()
+  /** After a failed sync nobody knows which bytes of these are on the disk: nothing more is committed of what was written to them meanwhile. */
+  let broken: { readonly segments: ReadonlySet<number>; readonly error: unknown } | undefined
   const leave = (segment: number): void => {
     for (const lane of lanes.filter(each => each.segment === segment)) {
       lane.segment = ++highest
@@ -90,15 +90,13 @@ export function createSegmentWriter(
       }
     },
     async commit({ grown, changes }) {
-      for (const { segment } of grown) if (broken.has(segment)) throw broken.get(segment)
+      if (grown.some(({ segment }) => broken?.segments.has(segment))) throw broken?.error
       try {
         await allOf(grown.map(({ segment }) => files.sync(segment)))
         await index.apply(changes, { grown, sync: true })
       } catch (error) {
-        for (const { segment } of grown) {
-          broken.set(segment, error)
-          leave(segment)
-        }
+        broken = { segments: new Set(grown.map(({ segment }) => segment)), error }
+        for (const { segment } of grown) leave(segment)
         throw error
       }
     },

@@ -45,7 +45,7 @@ test('the first one met is written at once, those who follow together a second l
     logger: silentLogger,
   })
   const stop = new AbortController()
-  const running = keeper.run(stop.signal).catch(() => undefined)
+  const running = keeper.run(stop.signal)
 
   meet(1)
   await waitFor(async () => (await lines()) === 1 && clock.pending === 1)
@@ -56,5 +56,5 @@ test('the first one met is written at once, those who follow together a second l
   await clock.advance(1)
   await waitFor(async () => (await lines()) === 3)
   stop.abort()
-  await running
+  await assert.rejects(running, { name: 'AbortError' })
 })

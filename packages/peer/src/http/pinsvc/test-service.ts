@@ -14,14 +14,14 @@ import {
   type PinInfoShort,
   type TrackerStatus,
 } from '@ipfs-cluster/api'
-import { compareBytes, createMemoryStore, seededRandom, silentLogger, type Logger } from '@ipfs-cluster/base'
-import { createCrdt, defaultCrdtConfig } from '@ipfs-cluster/crdt'
+import { compareBytes, createMemoryStore, silentLogger, type Logger } from '@ipfs-cluster/base'
 import { createManualClock, fakePeerId } from '@ipfs-cluster/testkit'
 import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
 import * as Digest from 'multiformats/hashes/digest'
 import { ClusterError } from '../../cluster/index.ts'
-import { createPinState, openPinOutbox, pinKey } from '../../state/index.ts'
+import { pinKey } from '../../state/index.ts'
+import { openTestState, putPin } from '../../state/test-state.ts'
 import type { HttpApiConfig } from '../common/index.ts'
 import { createPinningService, type PinningServiceComponents } from './index.ts'
 import type { ListingBounds } from './listing.ts'
@@ -61,30 +61,13 @@ export async function createWorld({
   logger = silentLogger,
 }: { bounds?: ListingBounds; logger?: Logger } = {}) {
   const store = createMemoryStore()
-  const outbox = await openPinOutbox(store)
   const clock = createManualClock(START_MS)
-  const crdt = await createCrdt(
-    {
-      store,
-      blocks: { get: () => Promise.reject(new Error('alone')), notify: () => undefined },
-      broadcast: {
-        publish: () => Promise.resolve(),
-        subscribe: () => ({ [Symbol.dispose]: () => undefined }),
-      },
-      clock,
-      random: seededRandom(1),
-      logger: silentLogger,
-      projection: changes => outbox.project(changes),
-      onChanges: () => outbox.written(),
-    },
-    defaultCrdtConfig,
-  )
-  const { state } = createPinState({ store, entries: crdt, outbox, logger: silentLogger })
+  const { crdt, state } = await openTestState(store, {}, clock)
   const statuses = new Map<string, Readonly<Record<PeerId, TrackerStatus>>>()
   const asked = { statuses: 0, listed: 0 }
 
   const put = async (pins: readonly Pin[], ...its: TrackerStatus[]) => {
-    await crdt.commit(pins.map(pin => ({ type: 'put', key: pinKey(pin.cid), value: encodePin(pin) })))
+    await crdt.commit(pins.map(putPin))
     for (const { cid } of pins) {
       statuses.set(cid.toString(), Object.fromEntries(its.map((each, i) => [fakePeerId(i), each])))
     }
