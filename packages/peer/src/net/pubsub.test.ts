@@ -124,6 +124,19 @@ describe('pubsub', () => {
     assert.deepEqual([messages, again.length], [[], 1])
   })
 
+  test('tells a subscriber of those who listened before it, and of those who come later', async () => {
+    const [here, early, late] = [await createPubsubHost(), await createPubsubHost(), await createPubsubHost()]
+    early.pubsub.subscribe('t', () => undefined)
+    for (const { libp2p } of [early, late]) await here.libp2p.dial(libp2p.getMultiaddrs())
+    await until(() => here.gossip.getSubscribers('t').length === 1)
+    const greeted: string[] = []
+    here.pubsub.subscribe('t', () => undefined, { onPeer: peer => void greeted.push(peer) })
+    assert.deepEqual(greeted, [early.libp2p.peerId.toString()])
+    late.pubsub.subscribe('t', () => undefined)
+    await until(() => greeted.length === 2)
+    assert.equal(greeted[1], late.libp2p.peerId.toString())
+  })
+
   test('goes on when the connection that carried it closes and another one lives on', async () => {
     const [a, b] = [await createPubsubHost(), await createPubsubHost()]
     const received: string[] = []
@@ -171,5 +184,6 @@ async function createPubsubHost() {
   })
   const components = { identity: await createIdentity(), logger: silentLogger, onPeerFound: () => undefined }
   const host = networks.use(await createHost(components, config))
-  return { libp2p: host.libp2p, pubsub: networks.use(createPubsub(host.libp2p, host.pubsub, silentLogger)) }
+  const { libp2p, pubsub: gossip } = host
+  return { libp2p, gossip, pubsub: networks.use(createPubsub(libp2p, gossip, silentLogger)) }
 }

@@ -116,6 +116,8 @@ export function createPubsub(
         return TopicValidatorResult.Reject
       })
       gossip.subscribe(topic)
+      // Connections are older than subscriptions: others dial as soon as we listen, while our store is still being opened.
+      for (const peer of gossip.getSubscribers(topic)) onPeer?.(peer.toString())
       return {
         [Symbol.dispose]() {
           if (signal.aborted || handlers.get(topic) !== handler) return

@@ -114,7 +114,7 @@ export interface Network extends AsyncDisposable {
     handler: (message: PubsubMessage) => void,
     options?: {
       readonly accept?: (from: PeerId) => boolean
-      /** Another peer has just subscribed: it may have missed what came before. */
+      /** Another peer listens, from now on or since before we did: it may have missed what came before. */
       readonly onPeer?: (peer: PeerId) => void
     },
   ): Disposable
