@@ -1,6 +1,6 @@
 /** The work of a cluster: several peers, daemons that take their time, files that are added. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { benchCid, completedPins, pinPaths, startBed } from './bed.ts'
+import { benchCid, completedPins, pinPaths, startBed, type Bed } from './bed.ts'
 import { isDead } from './cids.ts'
 import { median } from './figures.ts'
 import { load, readListing } from './http-load.ts'
@@ -17,17 +17,23 @@ import {
 } from './scenario.ts'
 
 const SLOW_MS = 50
-/** What the daemon can do for as many pins at a time as peers are configured for. Pins a second. */
-const SLOW_LIMIT = (10 * 1000) / SLOW_MS
+/** Pins at a time, as peers are configured. */
+const PLACES = 10
+/** What a daemon does that takes exactly so long. Pins a second. */
+const SLOW_LIMIT = (PLACES * 1000) / SLOW_MS
+/** Pins asked of the daemon directly. */
+const DIRECT_PINS = 1_000
 const DEAD_SHARE = 0.2
 /** How long is watched what may never come to an end. */
 const WATCH_MS = 40_000
 const LISTINGS = 3
 
+const slowBed = ({ kind }: ScenarioOptions, deadShare: number) =>
+  startBed({ kind, batching: true, pinDelayMs: SLOW_MS, deadShare })
+
 /** Pins a second that a slow daemon completes, of those that can be completed. */
-async function completing(options: ScenarioOptions, deadShare: number): Promise<number> {
-  const pins = bounded(options.pins / 25, 200, 4_000)
-  await using bed = await startBed({ kind: options.kind, batching: true, pinDelayMs: SLOW_MS, deadShare })
+async function completing(bed: Bed, { pins: most }: ScenarioOptions, deadShare: number): Promise<number> {
+  const pins = bounded(most / 25, 200, 4_000)
   const [daemon = ''] = bed.daemons
   const live = Array.from({ length: pins }, (_, i) => `${benchCid('slow', i)}`).filter(
     cid => !isDead(cid, deadShare),
@@ -42,21 +48,33 @@ async function completing(options: ScenarioOptions, deadShare: number): Promise<
   return completed / ((performance.now() - began) / 1000)
 }
 
-const slowDaemon: Scenario = async options => [
-  {
-    what: `completed, ${SLOW_MS} ms a pin (limit ${SLOW_LIMIT})`,
-    unit: 'pins/s',
-    value: await completing(options, 0),
-  },
-]
+/** Pins a second that the daemon does for somebody who always has as many under way: its timers are late, and it has work of its own. */
+async function directly({ daemons: [daemon = ''] }: Bed): Promise<number> {
+  const paths = Array.from({ length: DIRECT_PINS }, (_, i) => `/api/v0/pin/add?arg=${benchCid('direct', i)}`)
+  const { seconds } = await load(daemon, paths, { connections: PLACES, method: 'POST' })
+  return DIRECT_PINS / seconds
+}
 
-const deadPins: Scenario = async options => [
-  {
-    what: `completed, with ${DEAD_SHARE * 100} % dead among them`,
-    unit: 'pins/s',
-    value: await completing(options, DEAD_SHARE),
-  },
-]
+const slowDaemon: Scenario = async options => {
+  await using bed = await slowBed(options, 0)
+  const rate = await completing(bed, options, 0)
+  const what = `completed, ${SLOW_MS} ms a pin (limit ${SLOW_LIMIT})`
+  return [
+    { what, unit: 'pins/s', value: rate },
+    { what: `${what}: of what the daemon can do`, unit: '%', value: (100 * rate) / (await directly(bed)) },
+  ]
+}
+
+const deadPins: Scenario = async options => {
+  await using bed = await slowBed(options, DEAD_SHARE)
+  return [
+    {
+      what: `completed, with ${DEAD_SHARE * 100} % dead among them`,
+      unit: 'pins/s',
+      value: await completing(bed, options, DEAD_SHARE),
+    },
+  ]
+}
 
 /** Pins of every peer of three, and their status across the cluster. */
 const three: Scenario = async ({ kind, pins: most }) => {
