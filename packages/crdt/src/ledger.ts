@@ -24,8 +24,9 @@ import {
 } from './layout.ts'
 import { MAX_HEADS } from './limits.ts'
 import { digestOf, linkOfDigest, type CrdtNode, type NodeId, type NodeLink } from './node.ts'
+import { RecentRows } from './recent-rows.ts'
 import { decodeRow, isSpilled, rowValue } from './row.ts'
-import { liveElsewhere, planMerge, readRows, type KeyRows } from './spill.ts'
+import { liveElsewhere, planMerge, type KeyRows } from './spill.ts'
 import type { CrdtBlocks, CrdtChange, CrdtProjection } from './types.ts'
 
 export interface LedgerComponents {
@@ -60,6 +61,7 @@ export class Ledger {
   readonly #components: LedgerComponents
   readonly #store: Store
   readonly #turns = new Limiter(1)
+  readonly #recent: RecentRows
   #heads: Heads
   #frontier: number
   #merged = 0
@@ -67,6 +69,7 @@ export class Ledger {
   private constructor(components: LedgerComponents, heads: Heads, frontier: number) {
     this.#components = components
     this.#store = components.store
+    this.#recent = new RecentRows(components.store)
     this.#heads = heads
     this.#frontier = frontier
   }
@@ -104,17 +107,18 @@ export class Ledger {
   }
 
   async value(key: string): Promise<Uint8Array | undefined> {
-    const row = await this.#store.get(keyRow(key))
+    const row = await this.#recent.get(key)
     return row === undefined ? undefined : rowValue(row)
   }
 
   async values(keys: readonly string[]): Promise<(Uint8Array | undefined)[]> {
-    const rows = await this.#store.getMany(keys.map(keyRow))
+    const rows = await this.#recent.getMany(keys)
     return rows.map(row => (row === undefined ? undefined : rowValue(row)))
   }
 
+  /** Call inside `exclusive`. */
   async rows(keys: readonly string[]): Promise<KeyRows> {
-    return await readRows(this.#store, keys)
+    return await this.#recent.recall(keys)
   }
 
   /** Nodes whose elements of `keys` are live and in no row of `rows`. */
@@ -280,7 +284,11 @@ export class Ledger {
     const keptIds = tooMany.length === 0 ? distinct : new Map(fresh.map(node => [node.id, node]))
     const outside = [...needed.values()].filter(({ id }) => !keptIds.has(id) && !this.#heads.has(id))
     const ops = await this.#plan(fresh, options.rows, outside, status)
-    await this.#store.batch([...ops.ops, ...extra], { sync: true })
+    try {
+      await this.#store.batch([...ops.ops, ...extra], { sync: true })
+    } finally {
+      this.#recent.changed(ops.keys)
+    }
     this.#heads = ops.heads
     this.#frontier += ops.frontier
     this.#merged += fresh.length
@@ -325,7 +333,7 @@ export class Ledger {
     if (merge.changes.length > 0) {
       for (const op of (await this.#components.projection?.(merge.changes)) ?? []) ops.push(op)
     }
-    return { ops, heads: heads.heads, frontier, changes: merge.changes }
+    return { ops, keys: merge.keys, heads: heads.heads, frontier, changes: merge.changes }
   }
 }
 

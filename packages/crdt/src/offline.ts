@@ -208,7 +208,7 @@ async function repairNodes(
   for (const op of rows) ops.push(op)
   if (changes.length > 0) ops.push(...((await projection?.(changes)) ?? []))
   if (ops.length > 0) await store.batch(ops, { sync: true })
-  return { wanted: wanted.length, rows: keys }
+  return { wanted: wanted.length, rows: keys.length }
 }
 
 /** The node, unless its bytes are missing or not its own. */

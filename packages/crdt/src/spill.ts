@@ -33,8 +33,8 @@ export type KeyRows = ReadonlyMap<string, Uint8Array | undefined>
 export interface MergePlan {
   /** Rows of keys that differ from what is stored. */
   readonly ops: readonly StoreOp[]
-  /** How many keys have another row. */
-  readonly keys: number
+  /** Those whose row it writes. */
+  readonly keys: readonly string[]
   readonly changes: readonly CrdtChange[]
 }
 
@@ -49,10 +49,10 @@ export async function planMerge(
   const ops: StoreOp[] = []
   for (const [key, value] of merge.rows) ops.push({ type: 'put', key: keyRow(key), value })
   for (const [key, changes] of merge.spilled) pushSpillOps(ops, hashOf(key), changes)
-  return { ops, keys: merge.rows.size, changes: merge.changes }
+  return { ops, keys: [...merge.rows.keys()], changes: merge.changes }
 }
 
-export async function readRows(store: Store, keys: readonly string[]): Promise<KeyRows> {
+async function readRows(store: Store, keys: readonly string[]): Promise<KeyRows> {
   const rows = await store.getMany(keys.map(keyRow))
   return new Map(keys.map((key, i) => [key, rows[i]]))
 }
