@@ -4,10 +4,10 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { DEFAULT_PIN_OPTIONS } from '@ipfs-cluster/api'
-import type { ServiceConfig } from '@ipfs-cluster/peer'
 import { kuboBinary, startRealKubo, waitFor, type RealKubo } from '@ipfs-cluster/testkit'
 import { CID } from 'multiformats/cid'
 import { pinset, startCluster, statusByPeer, type TestCluster, type TestPeer } from './cluster.ts'
+import { withKubo } from './with-kubo.ts'
 
 const skip = kuboBinary === undefined && 'KUBO_BIN does not name a Kubo binary'
 const EVERYWHERE = { replicationFactorMin: -1, replicationFactorMax: -1 }
@@ -202,21 +202,3 @@ describe('a cluster of Kubo and built-in nodes', { skip }, () => {
     }
   })
 })
-
-function withKubo(config: ServiceConfig, api: string): ServiceConfig {
-  return {
-    ...config,
-    ipfs_connector: {
-      ipfshttp: {
-        node_multiaddress: api,
-        connect_swarms_delay: 500,
-        ipfs_request_timeout: 20_000,
-        pin_timeout: 20_000,
-        unpin_timeout: 20_000,
-        repogc_timeout: 20_000,
-        informer_trigger_interval: 0,
-        unpin_disable: false,
-      },
-    },
-  }
-}

@@ -11,13 +11,11 @@ export interface PinningServiceOptions {
   readonly port: number
   /** @default none is needed */
   readonly login?: Login
-  /** Multiaddr of a Kubo to pin with. @default the built-in node */
-  readonly kuboApi?: string | undefined
 }
 
 export function withPinningService(
   config: ServiceConfig,
-  { port, login, kuboApi }: PinningServiceOptions,
+  { port, login }: PinningServiceOptions,
 ): ServiceConfig {
   const { pinsvcapi, ...initial } = {
     ...initialConfig({
@@ -39,20 +37,7 @@ export function withPinningService(
         basic_auth_credentials: login === undefined ? null : { [login.user]: login.password },
       },
     },
-    ...(kuboApi !== undefined && withKubo(kuboApi)),
   }
-}
-
-function withKubo(api: string): Pick<ServiceConfig, 'ipfs_connector'> {
-  const { ipfshttp } = initialConfig({
-    consensus: 'crdt',
-    datastore: 'pebble',
-    ipfs: 'ipfshttp',
-    peername: '',
-    secret: new Uint8Array(32),
-  }).ipfs_connector
-  if (ipfshttp === undefined) throw new Error('no ipfshttp')
-  return { ipfs_connector: { ipfshttp: { ...ipfshttp, node_multiaddress: api } } }
 }
 
 /** A token from `POST /token`. */

@@ -6,6 +6,7 @@ import type { ServiceConfig } from '@ipfs-cluster/peer'
 import { kuboBinary, startRealKubo, waitFor, type RealKubo } from '@ipfs-cluster/testkit'
 import type { CID } from 'multiformats/cid'
 import { startCluster, statusByPeer, type TestCluster, type TestPeer } from './cluster.ts'
+import { withKubo } from './with-kubo.ts'
 
 const MB = 1_000_000
 /** Of a large file; with the blocks that hold it together a little more. */
@@ -190,13 +191,13 @@ const skip = kuboBinary === undefined && 'KUBO_BIN does not name a Kubo binary'
 describe('the size of pins, with Kubo', { skip }, () => {
   let kubo: RealKubo
   let cluster: TestCluster
-  let withKubo: TestPeer
+  let first: TestPeer
   let other: TestPeer
 
   before(async () => {
     kubo = await startRealKubo(kuboBinary as string)
-    cluster = await startCluster(2, (config, index) => (index === 0 ? onKubo(config, kubo.api) : config))
-    ;[withKubo, other] = cluster.peers as [TestPeer, TestPeer]
+    cluster = await startCluster(2, (config, index) => (index === 0 ? withKubo(config, kubo.api) : config))
+    ;[first, other] = cluster.peers as [TestPeer, TestPeer]
   })
 
   after(async () => {
@@ -206,30 +207,12 @@ describe('the size of pins, with Kubo', { skip }, () => {
 
   test('is told on the way, recorded, and limited', async () => {
     const cid = await addTo(other, LARGE)
-    await other.client.pin({ cid, options: { ...onlyOn(withKubo), maxPinSize: BigInt(16 * MB) } })
-    const { error } = await becomes(withKubo, cid, 'pin_error')
+    await other.client.pin({ cid, options: { ...onlyOn(first), maxPinSize: BigInt(16 * MB) } })
+    const { error } = await becomes(first, cid, 'pin_error')
     assert.match(error, /max_pin_size of the pin is 16 MB/)
     assert.ok(!(await kubo.ipfs(['pin', 'ls', '--type=recursive'])).includes(cid.toString()))
-    await other.client.pin({ cid, options: onlyOn(withKubo) })
-    const { size } = await follow(withKubo, cid)
+    await other.client.pin({ cid, options: onlyOn(first) })
+    const { size } = await follow(first, cid)
     assert.ok(size > BigInt(LARGE) && size < BigInt(LARGE + MB))
   })
 })
-
-function onKubo(config: ServiceConfig, api: string): ServiceConfig {
-  return {
-    ...config,
-    ipfs_connector: {
-      ipfshttp: {
-        node_multiaddress: api,
-        connect_swarms_delay: 500,
-        ipfs_request_timeout: 20_000,
-        pin_timeout: 20_000,
-        unpin_timeout: 20_000,
-        repogc_timeout: 20_000,
-        informer_trigger_interval: 0,
-        unpin_disable: false,
-      },
-    },
-  }
-}

@@ -15,6 +15,7 @@ import { raceSignal } from '@ipfs-cluster/base'
 import { kuboBinary, startProcess, startRealKubo } from '@ipfs-cluster/testkit'
 import { startCluster } from '../e2e/cluster.ts'
 import { tokenOf, withPinningService } from '../e2e/pinning-service.ts'
+import { withKubo } from '../e2e/with-kubo.ts'
 import { stablePorts } from './ports.ts'
 
 /** The tool asks once a second, some fifty times. */
@@ -30,7 +31,9 @@ await using stack = new AsyncDisposableStack()
 const kubo = kuboBinary === undefined ? undefined : stack.use(await startRealKubo(kuboBinary))
 const [port = 0] = await stablePorts(1)
 stack.use(
-  await startCluster(1, config => withPinningService(config, { port, login: LOGIN, kuboApi: kubo?.api })),
+  await startCluster(1, config =>
+    withPinningService(kubo === undefined ? config : withKubo(config, kubo.api), { port, login: LOGIN }),
+  ),
 )
 const url = `http://127.0.0.1:${port}`
 const token = await tokenOf(url, LOGIN)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Readable, Writable } from 'node:stream'
+import { Readable } from 'node:stream'
 import { after, test } from 'node:test'
 import { systemClock } from '@ipfs-cluster/base'
 import { openLevelStore } from '@ipfs-cluster/base/level-store'
@@ -10,7 +10,7 @@ import { loadServiceConfig, STORE_FOLDER, type ServiceConfig } from '../config/i
 import { loadIdentity } from '../identity/index.ts'
 import { VERSION } from '../version.ts'
 import { freePorts } from './ports.ts'
-import { run } from './run.ts'
+import { runLine } from './test-place.ts'
 
 const ROOT = mkdtempSync(join(tmpdir(), 'service-'))
 const PEERS = [
@@ -24,43 +24,18 @@ const SECRET_QUESTION = 'Enter cluster secret (32-byte hex string): '
 
 after(() => rmSync(ROOT, { recursive: true }))
 
-interface Outside {
+interface Typed {
   readonly env?: Record<string, string>
   /** What is typed, in pieces as they arrive. */
   readonly input?: readonly string[]
 }
 
 /** Runs the words of a line; no command here waits for a signal. */
-async function service(line: string, { env = {}, input = [] }: Outside = {}) {
-  const [stdout, stderr] = [collector(), collector()]
-  const code = await run(
+const service = (line: string, { env = {}, input = [] }: Typed = {}) =>
+  runLine(
     line.split(' ').filter(word => word !== ''),
-    {
-      stdin: Readable.from(input),
-      stdout: stdout.stream,
-      stderr: stderr.stream,
-      env,
-      pid: process.pid,
-      hostname: 'a-host',
-      onSignal: () => ({ [Symbol.dispose]: () => undefined }),
-      exit(code) {
-        throw new Error(`exited with ${code}`)
-      },
-    },
+    { env, input: Readable.from(input) },
   )
-  return { code, stdout: stdout.text(), stderr: stderr.text() }
-}
-
-function collector() {
-  let all = ''
-  const stream = new Writable({
-    write(chunk: Buffer, _encoding, done) {
-      all += chunk.toString()
-      done()
-    },
-  })
-  return { stream, text: () => all }
-}
 
 /** A config folder that is not there yet, and commands on it. */
 function place() {
@@ -69,7 +44,7 @@ function place() {
   return {
     folder,
     file,
-    service: async (line: string, outside?: Outside) => await service(`-c ${folder} ${line}`, outside),
+    service: async (line: string, typed?: Typed) => await service(`-c ${folder} ${line}`, typed),
     read: (name: string) => readFileSync(file(name), 'utf8'),
     all: () => readdirSync(folder).map(name => [name, readFileSync(file(name), 'utf8')]),
     config: async (): Promise<ServiceConfig> =>

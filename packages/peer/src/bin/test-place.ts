@@ -1,4 +1,4 @@
-/** For tests of the `state` commands: a config folder, and commands on it in this process. */
+/** For tests of the commands: a config folder, and commands on it in this process. */
 import assert from 'node:assert/strict'
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -8,18 +8,26 @@ import { run } from './run.ts'
 
 export interface Outside {
   readonly input?: Readable
+  readonly env?: Readonly<Record<string, string>>
   readonly onSignal?: (handler: (name: string) => void) => Disposable
 }
 
 export const noSignals = () => ({ [Symbol.dispose]: () => undefined })
 
-export async function service(folder: string, line: string, { input, onSignal = noSignals }: Outside = {}) {
+export const service = (folder: string, line: string, outside?: Outside) =>
+  runLine(['-c', folder, ...line.split(' ')], outside)
+
+/** Runs the program in this process. */
+export async function runLine(
+  words: readonly string[],
+  { input, env = {}, onSignal = noSignals }: Outside = {},
+) {
   const [stdout, stderr] = [collector(), collector()]
-  const code = await run(['-c', folder, ...line.split(' ')], {
+  const code = await run(words, {
     stdin: input ?? Readable.from([]),
     stdout: stdout.stream,
     stderr: stderr.stream,
-    env: {},
+    env,
     pid: process.pid,
     hostname: 'a-host',
     onSignal,
