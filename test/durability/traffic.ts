@@ -100,9 +100,10 @@ export function createTraffic(series: string, mode: Mode, expected: Expected): T
         try {
           return await bulk(url, cids, { method, signal, answered })
         } catch (error) {
-          // A peer that had no time to read the head of a request blames the client; it comes again.
-          if (!errorMessage(error).startsWith('HTTP/1.1 408')) throw error
-          refuse(`${method} 408`)
+          const status = refusalOf(errorMessage(error))
+          if (status === undefined) throw error
+          refuse(`${method} ${status}`)
+          await new Promise(resolve => void setTimeout(resolve, 20))
         }
       }
     }
@@ -116,6 +117,15 @@ export function createTraffic(series: string, mode: Mode, expected: Expected): T
   }
 
   return { run: (url, signal) => (mode === 'bulk' ? inBulk(url, signal) : singly(url, signal)), refused }
+}
+
+/**
+ * The status of a bulk request that is refused as a whole, before its first answer or behind its last, and may come again: a peer that had no time to
+ * read the head of a request blames the client, one whose disk is full says so.
+ */
+function refusalOf(text: string): number | undefined {
+  if (text.startsWith('HTTP/1.1 408')) return 408
+  return text.includes('no space left on the disk') ? 507 : undefined
 }
 
 /** Waits for both, then reports the first failure. */
