@@ -4,7 +4,7 @@
  * After a failed append LevelDB writes on behind the torn record, and what follows it in that block of the log is lost at the next start although it was
  * acknowledged; after a failed flush or compaction it refuses every write until it is opened anew. So the first failed write closes the engine to
  * writers, reading goes on, and writing begins again with a new log: by closing and opening the engine, as soon as a trial shows that
- * the disk takes as much as that needs.
+ * the disk takes as much as that needs. A batch that was refused is undone then, should the log have brought it back.
  */
 import { open as openFile, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -45,6 +45,8 @@ export class LevelEngine {
   #writing: Promise<void> | undefined
   /** Why nothing may be written. */
   #broken: StoreError | undefined
+  /** What undoes the batch that failed: it may be in the log all the same, and come back when the engine is opened anew. */
+  #undo: StoreOp[] | undefined
   /** The engine is closed, or about to be. */
   #reopening: Promise<void> | undefined
   #isShut = false
@@ -140,9 +142,23 @@ export class LevelEngine {
       await this.#db.batch([...ops], { sync })
     } catch (cause) {
       const error = toStoreError(cause, this.#path)
-      if (isWriteFailure(cause)) this.#broken = error
+      if (isWriteFailure(cause)) {
+        this.#broken = error
+        // One that cannot be read either is opened anew as it is.
+        this.#undo = await this.#asTheyAre(ops).catch(() => undefined)
+      }
       throw error
     }
+  }
+
+  /** What puts the rows of these operations back to what they are now. */
+  async #asTheyAre(ops: readonly StoreOp[]): Promise<StoreOp[]> {
+    const keys = ops.map(({ key }) => key)
+    const values = await this.#db.getMany(keys)
+    return keys.map((key, i) => {
+      const value = values[i]
+      return value === undefined ? { type: 'del', key } : { type: 'put', key, value }
+    })
   }
 
   /** @throws StoreError while writing is not possible. */
@@ -182,6 +198,9 @@ export class LevelEngine {
       this.#isShut = true
       // A folder that has gone, as with a disk that was taken away, is not to be begun anew.
       await this.#db.open({ createIfMissing: false })
+      // Whoever was told that nothing was changed goes by it, and so does what is kept in memory of the store: nobody reads it before.
+      if (this.#undo !== undefined) await this.#db.batch(this.#undo, { sync: true })
+      this.#undo = undefined
       this.#isShut = false
     } catch (error) {
       throw toStoreError(error, this.#path)
