@@ -23,6 +23,7 @@ class UnsyncedLevel extends ClassicLevel<Uint8Array, Uint8Array> {
   /** Whether the next batches fail, in turn; those behind them do not. */
   fails: boolean[] = []
   opens = true
+  reads = true
   #appended: Batch[] = []
 
   override batch(...args: never[]): never {
@@ -33,6 +34,11 @@ class UnsyncedLevel extends ClassicLevel<Uint8Array, Uint8Array> {
     if (this.fails.shift() !== true) return await Reflect.apply(super.batch, this, [ops, options])
     this.#appended.push(ops)
     throw ioError('IO error: Input/output error')
+  }
+
+  override getMany(...args: never[]): never {
+    if (!this.reads) return Promise.reject(ioError('IO error: cannot be read')) as never
+    return Reflect.apply(super.getMany, this, args) as never
   }
 
   override async open(options: object = {}): Promise<void> {
@@ -93,5 +99,21 @@ test('what was refused is undone also when the disk fails for longer', async () 
   turn()
   await engine.write([put('d', '5')], true)
   assert.equal(await content(), 'a=1 d=5')
+  await engine.close()
+})
+
+test('what cannot be undone is not brought back: a store that cannot be read takes no writes, and says why', async () => {
+  const { db, engine, content, turn } = await openEngine('unreadable')
+  await engine.write([put('a', '1')], true)
+  db.fails = [true]
+  db.reads = false
+  await assert.rejects(engine.write([put('a', '2')], true), /cannot be read/)
+  assert.equal(await content(), 'a=1')
+  turn()
+  await assert.rejects(engine.write([put('b', '3')], true), /cannot be read/)
+  db.reads = true
+  turn()
+  await engine.write([put('c', '4')], true)
+  assert.equal(await content(), 'a=1 c=4')
   await engine.close()
 })

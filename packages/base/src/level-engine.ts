@@ -45,7 +45,9 @@ export class LevelEngine {
   #writing: Promise<void> | undefined
   /** Why nothing may be written. */
   #broken: StoreError | undefined
-  /** What undoes the batch that failed: it may be in the log all the same, and come back when the engine is opened anew. */
+  /** The batch that failed: it may be in the log all the same, and come back when the engine is opened anew. */
+  #doubtful: readonly StoreOp[] | undefined
+  /** What undoes it, from before the engine was closed until it is written. */
   #undo: StoreOp[] | undefined
   /** The engine is closed, or about to be. */
   #reopening: Promise<void> | undefined
@@ -144,8 +146,7 @@ export class LevelEngine {
       const error = toStoreError(cause, this.#path)
       if (isWriteFailure(cause)) {
         this.#broken = error
-        // One that cannot be read either is opened anew as it is.
-        this.#undo = await this.#asTheyAre(ops).catch(() => undefined)
+        this.#doubtful = ops
       }
       throw error
     }
@@ -194,6 +195,9 @@ export class LevelEngine {
 
   async #openAnew(): Promise<void> {
     try {
+      // Not closed before that is known: if it cannot be read, whoever wants to write is told, and the next one tries again.
+      if (this.#doubtful !== undefined) this.#undo = await this.#asTheyAre(this.#doubtful)
+      this.#doubtful = undefined
       if (this.#db.status === 'open') await this.#db.close()
       this.#isShut = true
       // A folder that has gone, as with a disk that was taken away, is not to be begun anew.
