@@ -43,10 +43,14 @@ export interface BlockIndex {
   locate(multihash: Uint8Array): Promise<Location | undefined>
   locateMany(multihashes: readonly Uint8Array[]): Promise<(Location | undefined)[]>
   entries(options?: AbortOptions): AsyncIterable<readonly [multihash: Uint8Array, location: Location]>
-  /** One atomic batch. */
+  /** One atomic batch. Calls `onCounted` at the moment at which `totals` have it. */
   apply(
     changes: readonly IndexChange[],
-    options?: { readonly grown?: readonly GrownSegment[]; readonly sync?: boolean },
+    options?: {
+      readonly grown?: readonly GrownSegment[]
+      readonly sync?: boolean
+      readonly onCounted?: () => void
+    },
   ): Promise<void>
   /** Forgets a segment without live records; durable when it returns. */
   dropSegment(segment: number): Promise<void>
@@ -85,7 +89,7 @@ export async function openBlockIndex(store: Store): Promise<BlockIndex> {
         yield [key.subarray(BLOCK_PREFIX.length), decodeLocation(row)]
       }
     },
-    async apply(changes, { grown = [], sync = false } = {}) {
+    async apply(changes, { grown = [], sync = false, onCounted } = {}) {
       const stats = statsAfter(segments, changes, grown)
       const ops: StoreOp[] = changes.map(({ multihash, to }) =>
         to === undefined
@@ -97,6 +101,7 @@ export async function openBlockIndex(store: Store): Promise<BlockIndex> {
       }
       await store.batch(ops, { sync })
       for (const [segment, row] of stats) setStats(segment, row)
+      onCounted?.()
     },
     async dropSegment(segment) {
       await store.batch([{ type: 'del', key: segmentKey(segment) }], { sync: true })

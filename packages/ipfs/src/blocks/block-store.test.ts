@@ -17,7 +17,7 @@ const RAW = 0x55
 interface Options {
   readonly storageMax?: number
   readonly segmentBytes?: number
-  readonly diskFree?: () => number
+  readonly diskFree?: () => number | Promise<number>
   readonly onStored?: (blocks: readonly Block[]) => void
 }
 
@@ -37,7 +37,7 @@ async function openAt(
     {
       store,
       logger: silentLogger,
-      diskFree: async () => options.diskFree?.() ?? 2 ** 50,
+      diskFree: async () => (await options.diskFree?.()) ?? 2 ** 50,
       ...(onStored === undefined ? {} : { onStored }),
     },
     {
@@ -186,6 +186,23 @@ test('a lost index is rebuilt from the segments', async t => {
   assert.deepEqual(second.totals(), totals)
   for (const { cid, data } of all) assert.deepEqual(await second.get(cid), data)
   await second.close()
+})
+
+test('what is committed while the disk is asked is not left out of account', async t => {
+  const committed = Promise.withResolvers<void>()
+  let asked = 0
+  const diskFree = async () => {
+    if (++asked === 2) await committed.promise
+    return 2 ** 50
+  }
+  const blocks = await openAt(await tempFolder(t), { storageMax: 1000, diskFree })
+  const first = blocks.put([block('f'.repeat(600))])
+  const second = blocks.put([block('s'.repeat(600))])
+  await first
+  committed.resolve()
+  await assert.rejects(second, { code: 'IPFS_REPO_FULL' })
+  assert.equal(blocks.totals().count, 1)
+  await blocks.close()
 })
 
 test('what does not fit is refused whole, before anything is written', async t => {

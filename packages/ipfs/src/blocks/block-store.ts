@@ -136,10 +136,8 @@ class SegmentBlockStore implements BlockStore {
       writer: this.#writer,
       writing: this.#writing,
       committing: this.#committing,
-      free: async () => ({
-        quota: config.storageMax - index.totals().bytes,
-        disk: (await components.diskFree()) - DISK_RESERVE_BYTES,
-      }),
+      quota: () => config.storageMax - index.totals().bytes,
+      diskFree: async () => (await components.diskFree()) - DISK_RESERVE_BYTES,
       onStored: components.onStored ?? (() => undefined),
     })
   }

@@ -33,7 +33,8 @@ async function committer(fail: Failure, free = 2 ** 40) {
     writer: createSegmentWriter(index, files as SegmentFiles),
     writing: new Limiter(1),
     committing: new Limiter(1),
-    free: async () => ({ quota: free - index.totals().bytes, disk: 2 ** 40 }),
+    quota: () => free - index.totals().bytes,
+    diskFree: async () => 2 ** 40,
     onStored: blocks => stored.push(...blocks),
   })
   return { commits, index, stored }

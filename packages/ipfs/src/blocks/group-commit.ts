@@ -20,8 +20,10 @@ export interface GroupCommitComponents {
   readonly writing: Limiter
   /** Held while a group is synced and indexed. */
   readonly committing: Limiter
-  /** Bytes that may still be written. */
-  readonly free: () => Promise<{ readonly quota: number; readonly disk: number }>
+  /** Bytes that may still be stored, by what is in the index now. */
+  readonly quota: () => number
+  /** Bytes that may still be written to the disk. */
+  readonly diskFree: () => Promise<number>
   /** Told of what was not here before, once it is durable. */
   readonly onStored: (blocks: readonly Block[]) => void
 }
@@ -126,12 +128,14 @@ class Committer implements GroupCommit {
 
   /** Writes a group and starts its commit. Neither rejects: every request learns its own fate. */
   async #write(group: readonly PutRequest[]): Promise<{ readonly finished: Promise<void> }> {
-    const { free, writer, folder } = this.#components
+    const { quota, diskFree, writer, folder } = this.#components
     try {
       const { known, waited } = await this.#lookUp(group)
-      const { quota, disk } = await free()
+      const disk = await diskFree()
+      // In one go: in between a commit would move its bytes from one account to the other.
+      const left = quota() - this.#uncommittedBytes
       const { fresh, accepted } = select(group, known, {
-        quota: quota - this.#uncommittedBytes,
+        quota: left,
         disk,
         folder,
       })
@@ -171,16 +175,19 @@ class Committer implements GroupCommit {
   async #commit(written: Written, fresh: ReadonlyMap<string, NewRecord>): Promise<void> {
     const { committing, writer } = this.#components
     let bytes = 0
-    const commit = committing.run(() => writer.commit(written))
-    for (const [key, { multihash, data }] of fresh) {
-      this.#uncommitted.set(key, commit)
-      bytes += recordLength(multihash, data.length)
-    }
+    for (const { multihash, data } of fresh.values()) bytes += recordLength(multihash, data.length)
     this.#uncommittedBytes += bytes
+    // The index has them from then on: never in both accounts, nor in neither.
+    const counted = () => {
+      this.#uncommittedBytes -= bytes
+      bytes = 0
+    }
+    const commit = committing.run(() => writer.commit(written, counted))
+    for (const key of fresh.keys()) this.#uncommitted.set(key, commit)
     try {
       await commit
     } finally {
-      this.#uncommittedBytes -= bytes
+      counted()
       for (const key of fresh.keys()) this.#uncommitted.delete(key)
     }
     this.#components.onStored([...fresh.values()].map(({ block }) => block))

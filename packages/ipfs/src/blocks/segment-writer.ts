@@ -33,8 +33,8 @@ export interface Written {
  */
 export interface SegmentWriter {
   write(records: readonly Record[]): Promise<Written>
-  /** Durable when it resolves; after a failure nothing of it is there. */
-  commit(written: Written): Promise<void>
+  /** Durable when it resolves; after a failure nothing of it is there. Calls `onCounted` as the index does. */
+  commit(written: Written, onCounted?: () => void): Promise<void>
   /** Goes on in a new segment when `segment` is one being written. */
   leave(segment: number): void
 }
@@ -89,11 +89,11 @@ export function createSegmentWriter(
         throw error
       }
     },
-    async commit({ grown, changes }) {
+    async commit({ grown, changes }, onCounted = () => undefined) {
       if (grown.some(({ segment }) => broken?.segments.has(segment))) throw broken?.error
       try {
         await allOf(grown.map(({ segment }) => files.sync(segment)))
-        await index.apply(changes, { grown, sync: true })
+        await index.apply(changes, { grown, sync: true, onCounted })
       } catch (error) {
         broken = { segments: new Set(grown.map(({ segment }) => segment)), error }
         for (const { segment } of grown) leave(segment)
