@@ -5,7 +5,8 @@
  * child is tied to us by an IPC channel: if we are killed outright, it stops at once instead of living on unseen.
  */
 import { spawn } from 'node:child_process'
-import { createRequire, enableCompileCache } from 'node:module'
+// Not by name what Node 18 lacks: the import would fail.
+import * as nodeModule from 'node:module'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -21,7 +22,7 @@ export async function launch(entry) {
       process.channel?.unref?.()
     }
     // Halves the time to start. In a folder of the user's own: whoever can write there decides what we run.
-    enableCompileCache?.(
+    nodeModule.enableCompileCache?.(
       join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'ipfs-cluster', 'code'),
     )
     await import(entry)
@@ -45,7 +46,7 @@ export function packagedNode() {
   if (nodeMajor() >= OLDEST_NODE) return process.execPath
   const name = `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`
   try {
-    const require = createRequire(fileURLToPath(import.meta.url))
+    const require = nodeModule.createRequire(fileURLToPath(import.meta.url))
     const folder = dirname(require.resolve(`${name}/package.json`))
     return join(folder, 'bin', process.platform === 'win32' ? 'node.exe' : 'node')
   } catch {
