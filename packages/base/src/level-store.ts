@@ -5,6 +5,7 @@ import { dirname } from 'node:path'
 import { ClassicLevel } from 'classic-level'
 import { Batched } from './batched.ts'
 import { systemClock, type Clock } from './clock.ts'
+import { DirectReads } from './direct-reads.ts'
 import { gather } from './gather.ts'
 import { LevelEngine, type Level } from './level-engine.ts'
 import { toStoreError } from './level-errors.ts'
@@ -76,15 +77,17 @@ export async function openLevelStore(path: string, options: LevelStoreOptions = 
   await guard(db.open())
   // The engine syncs its files and its folder; that this folder is there is left to us.
   await guard(syncFolder(dirname(path)))
-  const engine = new LevelEngine(db, path, options.clock ?? systemClock)
+  const clock = options.clock ?? systemClock
+  const engine = new LevelEngine(db, path, clock)
+  const direct = new DirectReads(clock)
   const ask = <T>(question: () => Promise<T>) =>
     guard(engine.isReadable ? question() : engine.readable().then(question))
   return {
-    ...reader(db, ask),
+    ...reader(db, { ask, direct }),
     batch: (ops, { sync = false } = {}) => engine.write(ops, sync),
     snapshot() {
       const snapshot = db.snapshot()
-      return { ...reader(db, ask, snapshot), [Symbol.dispose]: () => void snapshot.close() }
+      return { ...reader(db, { ask, direct }, snapshot), [Symbol.dispose]: () => void snapshot.close() }
     },
     property: name => (db.status === 'open' ? db.getProperty(name) : ''),
     emptyLog: () => guard(engine.emptyLog()),
@@ -92,10 +95,13 @@ export async function openLevelStore(path: string, options: LevelStoreOptions = 
   }
 }
 
-/** Puts a question to the engine when it can be read. */
-type Ask = <T>(question: () => Promise<T>) => Promise<T>
+interface Access {
+  /** Puts a question to the engine when it can be read. */
+  ask<T>(question: () => Promise<T>): Promise<T>
+  readonly direct: DirectReads
+}
 
-function reader(db: Level, ask: Ask, snapshot?: Snapshot): StoreReader {
+function reader(db: Level, { ask, direct }: Access, snapshot?: Snapshot): StoreReader {
   const at = snapshot === undefined ? {} : { snapshot }
   async function* chunks<T>(
     open: () => { nextv(n: number): Promise<T[]>; close(): Promise<void> },
@@ -117,8 +123,12 @@ function reader(db: Level, ask: Ask, snapshot?: Snapshot): StoreReader {
   }
   const scan = <T>(...args: Parameters<typeof chunks<T>>) => new Batched(chunks(...args))
   const getMany = (keys: readonly Uint8Array[]) => ask(() => db.getMany([...keys], at))
+  const readNow = async (keys: readonly Uint8Array[]) =>
+    direct.run(() => keys.map(key => db.getSync(key, at)))
   // Going to the engine's thread and back costs ten times as much as reading a row.
-  const get = gather(GROUP_KEYS, getMany)
+  const get = gather(GROUP_KEYS, (keys: readonly Uint8Array[]) =>
+    direct.suits(keys.length) ? ask(() => readNow(keys)) : getMany(keys),
+  )
   return {
     get,
     getMany: keys => (keys.length > GROUP_KEYS ? getMany(keys) : Promise.all(keys.map(get))),
