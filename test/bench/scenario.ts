@@ -27,6 +27,8 @@ export const patience = (pins: number) => 300_000 + 5 * pins
 export const MB = 1e6
 
 export const CONNECTIONS = 32
+/** A peer that takes less than this share of a core is at rest; one that pings others and its daemon takes some hundredths. */
+const REST = { share: 0.1, lookMs: 2_000, mostMs: 300_000 }
 
 export function firstPeer(bed: Bed): InteropPeer {
   const [peer] = bed.peers
@@ -92,10 +94,22 @@ export async function pinnedEverywhere({ daemons }: Bed, pins: number, intervalM
   }
 }
 
-/** Resident memory after a time without requests. */
+/** Resident memory after a time without requests that begins when the peer has ended what they, or its start, gave it to do. */
 export async function idleMemory(what: string, peer: InteropPeer, restMs: number): Promise<Figure> {
+  await comesToRest(peer)
   await sleep(restMs)
   return { what, unit: 'MB', value: (await residentBytes(peer.pid)) / MB }
+}
+
+async function comesToRest({ pid, name }: InteropPeer): Promise<void> {
+  let cpu = await cpuSeconds(pid)
+  const isAtRest = async () => {
+    const before = cpu
+    cpu = await cpuSeconds(pid)
+    return cpu - before < REST.share * (REST.lookMs / 1000)
+  }
+  await sleep(REST.lookMs)
+  await waitFor(isAtRest, { timeoutMs: REST.mostMs, intervalMs: REST.lookMs, what: `${name} at rest` })
 }
 
 /** Resolves when the peer's listing has all there is. */

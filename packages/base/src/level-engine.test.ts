@@ -117,3 +117,18 @@ test('what cannot be undone is not brought back: a store that cannot be read tak
   assert.equal(await content(), 'a=1 c=4')
   await engine.close()
 })
+
+test('an engine that cannot be opened when its files were to be unmapped is opened by whoever asks next', async () => {
+  const { db, engine, content } = await openEngine('unmapped')
+  await engine.write([put('a', '1')], false)
+  db.opens = false
+  await assert.rejects(engine.unmapFiles(), /cannot be opened/)
+  assert.equal(engine.isReadable, false)
+  await assert.rejects(engine.readable(), /cannot be opened/)
+  await assert.rejects(engine.write([put('b', '2')], true), /cannot be opened/)
+  assert.equal(await engine.unmapFiles(), false)
+  db.opens = true
+  await engine.write([put('c', '3')], true)
+  assert.equal(await content(), 'a=1 c=3')
+  await engine.close()
+})

@@ -52,6 +52,8 @@ export class LevelEngine {
   /** The engine is closed, or about to be. */
   #reopening: Promise<void> | undefined
   #isShut = false
+  /** Scans and snapshots. */
+  #uses = 0
   #triedAt = Number.NEGATIVE_INFINITY
   #isClosed = false
 
@@ -74,6 +76,18 @@ export class LevelEngine {
     await this.#reopen()
   }
 
+  /** Until it is disposed of, the engine is opened anew only after a failure. */
+  use(): Disposable {
+    let isOver = false
+    this.#uses++
+    return {
+      [Symbol.dispose]: () => {
+        if (!isOver) this.#uses--
+        isOver = true
+      },
+    }
+  }
+
   /** All or nothing. @throws StoreError */
   async write(ops: readonly StoreOp[], sync: boolean): Promise<void> {
     if (ops.length === 0) return
@@ -94,8 +108,24 @@ export class LevelEngine {
   /** Makes a sorted file of the log. */
   async emptyLog(): Promise<void> {
     if (this.#broken !== undefined) throw this.#broken
+    if (!this.isReadable) await this.readable()
+    using _inUse = this.use()
     // A range without rows: nothing else is rewritten.
     await this.#db.compactRange(BEHIND_ALL, BEHIND_ALL)
+  }
+
+  /** Opens the engine anew, unless it is in use: false then. @throws StoreError when the disk would not take what that writes. */
+  async unmapFiles(): Promise<boolean> {
+    if (this.#isInUse()) return false
+    await tryDisk(this.#path)
+    if (this.#isInUse()) return false
+    await this.#reopen()
+    return true
+  }
+
+  #isInUse(): boolean {
+    const isWriting = this.#writing !== undefined || this.#broken !== undefined
+    return isWriting || this.#uses > 0 || !this.isReadable || this.#isClosed
   }
 
   async #writeAll(): Promise<void> {
@@ -128,6 +158,7 @@ export class LevelEngine {
 
   async #put(ops: readonly StoreOp[], sync: boolean): Promise<void> {
     if (this.#broken === undefined) {
+      if (!this.isReadable) await this.readable()
       try {
         return await this.#attempt(ops, sync)
       } catch (error) {

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import { compareBytes, utf8, utf8Text } from './bytes.ts'
 import { openLevelStore } from './level-store.ts'
 import { createMemoryStore } from './memory-store.ts'
@@ -148,4 +149,46 @@ test('an emptied log leaves everything where it was, and nothing to read at the 
   await using store = await openLevelStore(folder)
   assert.equal((await texts(store.entries())).length, 1_001)
   assert.equal(utf8Text((await store.get(utf8('key 999'))) as Uint8Array), 'value 999')
+})
+
+test('files that are mapped are given back, when nobody uses the store', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'store-'))
+  try {
+    await using store = await openLevelStore(join(folder, 'store'))
+    const keys = Array.from({ length: 3_000 }, (_, i) => `k${String(i).padStart(5, '0')}`)
+    for (let from = 0; from < keys.length; from += 100) {
+      await store.batch(keys.slice(from, from + 100).map(key => put(key, key.repeat(200))))
+    }
+    await store.emptyLog()
+    const mapped = async () =>
+      (await readFile('/proc/self/maps', 'utf8')).split('\n').filter(line => line.includes(folder)).length
+    assert.equal((await texts(store.entries())).length, keys.length)
+    if (process.platform === 'linux') assert.ok((await mapped()) > 0, 'some are mapped')
+
+    const listing = store.keys()[Symbol.asyncIterator]()
+    await listing.next()
+    assert.equal(await store.unmapFiles(), false, 'a listing is under way')
+    await listing.return?.()
+    const snapshot = store.snapshot()
+    assert.equal(await store.unmapFiles(), false, 'a snapshot is held')
+    snapshot[Symbol.dispose]()
+
+    const unmapped = store.unmapFiles()
+    while (store.property('leveldb.stats') !== '') await setImmediate()
+    const [row, , rows, again] = await Promise.all([
+      store.get(utf8('k00007')),
+      store.batch([put('late', '1')], { sync: true }),
+      texts(store.entries()),
+      store.unmapFiles(),
+      store.emptyLog(),
+    ])
+    assert.equal(row?.length, 1200, 'questions wait meanwhile')
+    assert.ok(rows.length >= keys.length)
+    assert.deepEqual([await unmapped, again], [true, false])
+    assert.equal(await store.unmapFiles(), true)
+    if (process.platform === 'linux') assert.equal(await mapped(), 0)
+    assert.equal(utf8Text((await store.get(utf8('late'))) ?? utf8('')), '1')
+  } finally {
+    await rm(folder, { recursive: true })
+  }
 })

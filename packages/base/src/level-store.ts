@@ -35,6 +35,13 @@ export interface LevelStore extends Store, AsyncDisposable {
    * @throws StoreError when it cannot be done; the log stays, and everything is in it.
    */
   emptyLog(): Promise<void>
+  /**
+   * Gives back the memory that the system counts for what was read of mapped files, by opening the store anew: questions asked meanwhile wait for some
+   * tens of milliseconds. False if a listing, a snapshot or a writer is at work; nothing was done then.
+   *
+   * @throws StoreError when the disk is not fit for it. The store can be used all the same.
+   */
+  unmapFiles(): Promise<boolean>
 }
 
 /**
@@ -82,15 +89,24 @@ export async function openLevelStore(path: string, options: LevelStoreOptions = 
   const direct = new DirectReads(clock)
   const ask = <T>(question: () => Promise<T>) =>
     guard(engine.isReadable ? question() : engine.readable().then(question))
+  const access: Access = { ask, direct, use: () => engine.use() }
   return {
-    ...reader(db, { ask, direct }),
+    ...reader(db, access),
     batch: (ops, { sync = false } = {}) => engine.write(ops, sync),
     snapshot() {
       const snapshot = db.snapshot()
-      return { ...reader(db, { ask, direct }, snapshot), [Symbol.dispose]: () => void snapshot.close() }
+      const use = engine.use()
+      return {
+        ...reader(db, access, snapshot),
+        [Symbol.dispose]() {
+          use[Symbol.dispose]()
+          void snapshot.close()
+        },
+      }
     },
     property: name => (db.status === 'open' ? db.getProperty(name) : ''),
     emptyLog: () => guard(engine.emptyLog()),
+    unmapFiles: () => guard(engine.unmapFiles()),
     [Symbol.asyncDispose]: () => guard(engine.close()),
   }
 }
@@ -99,9 +115,11 @@ interface Access {
   /** Puts a question to the engine when it can be read. */
   ask<T>(question: () => Promise<T>): Promise<T>
   readonly direct: DirectReads
+  /** Keeps the engine open while a scan goes on. */
+  use(): Disposable
 }
 
-function reader(db: Level, { ask, direct }: Access, snapshot?: Snapshot): StoreReader {
+function reader(db: Level, { ask, direct, use }: Access, snapshot?: Snapshot): StoreReader {
   const at = snapshot === undefined ? {} : { snapshot }
   async function* chunks<T>(
     open: () => { nextv(n: number): Promise<T[]>; close(): Promise<void> },
@@ -109,6 +127,7 @@ function reader(db: Level, { ask, direct }: Access, snapshot?: Snapshot): StoreR
     first = SCAN_ROWS,
     last = SCAN_ROWS,
   ) {
+    using _inUse = use()
     const iterator = await ask(async () => open())
     try {
       for (let size = first; ; size = Math.min(size * CHUNK_GROWTH, last)) {

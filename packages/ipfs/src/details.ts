@@ -13,6 +13,8 @@ const RAW = 0x55
 /** The built-in node as its RPC sees it. */
 export interface RpcNode extends IpfsNode {
   readonly details: NodeDetails
+  /** Gives back memory that only serves speed. False when it is in use. @throws StoreError */
+  returnMemory(): Promise<boolean>
 }
 
 export interface NodeDetails {

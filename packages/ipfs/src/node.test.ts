@@ -20,6 +20,15 @@ async function collect(node: IpfsNode): Promise<string[]> {
 
 const isRaw = (cid: CID) => CID.createV1(0x55, cid.multihash).toString()
 
+test('memory is given back while the node is used', async t => {
+  const node = await startNode(t)
+  const root = await add(node, file('a', 'alpha'))
+  const [, text] = await Promise.all([node.returnMemory(), read(node.unixfs.cat(`${root}`))])
+  assert.equal(`${text}`, 'alpha')
+  await node.returnMemory()
+  assert.equal(`${await read(node.unixfs.cat(`${root}`))}`, 'alpha')
+})
+
 test('files: add, cat with offset and length, ls, resolve', async t => {
   const node = await startNode(t)
   const big = bytes(700_000)

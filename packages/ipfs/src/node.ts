@@ -80,6 +80,7 @@ export async function createIpfsNode(
   return {
     ...facade({ blocks, collector, config, gateway, lifetime, pins, reader, swarm }),
     details: createDetails({ blocks, lifetime, reader, swarm: swarm.details }, config.path),
+    returnMemory: () => lifetime.run({}, () => repo.unmapFiles()),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
 }

@@ -1,7 +1,7 @@
 import { mkdir, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errorCode, utf8, utf8Text, type Store } from '@ipfs-cluster/base'
-import { openLevelStore } from '@ipfs-cluster/base/level-store'
+import { openLevelStore, type LevelStore } from '@ipfs-cluster/base/level-store'
 import { IpfsNodeError } from './errors.ts'
 
 /** Of the layout: `index/` (LevelDB: blocks `b`, segments `s`, pins `p`, facts `m`), `segments/` (the blocks). */
@@ -13,6 +13,8 @@ export interface Repo extends AsyncDisposable {
   readonly segmentFolder: string
   /** Bytes. */
   diskFree(): Promise<number>
+  /** Gives back the memory of mapped files of the index, unless it is in use. @throws StoreError */
+  unmapFiles(): Promise<boolean>
 }
 
 /**
@@ -35,6 +37,7 @@ export async function openRepo(path: string): Promise<Repo> {
         const { bavail, bsize } = await statfs(segmentFolder)
         return bavail * bsize
       },
+      unmapFiles: () => store.unmapFiles(),
       [Symbol.asyncDispose]: async () => await store[Symbol.asyncDispose](),
     }
   } catch (error) {
@@ -43,7 +46,7 @@ export async function openRepo(path: string): Promise<Repo> {
   }
 }
 
-async function openStore(path: string): Promise<Store & AsyncDisposable> {
+async function openStore(path: string): Promise<LevelStore> {
   try {
     return await openLevelStore(join(path, 'index'))
   } catch (cause) {

@@ -6,6 +6,7 @@ import { silentLogger, systemClock, systemRandom } from '@ipfs-cluster/base'
 import { CID } from 'multiformats/cid'
 import { sha256 } from './blocks/hash.ts'
 import { defaultIpfsNodeConfig } from './config.ts'
+import type { RpcNode } from './details.ts'
 import { createIpfsNode, type IpfsNodeComponents } from './node.ts'
 import type { AddEntry, Block, IpfsNode, IpfsNodeConfig } from './types.ts'
 
@@ -20,7 +21,7 @@ export async function startNode(
   t: TestContext,
   config: Partial<IpfsNodeConfig> = {},
   components: Partial<IpfsNodeComponents> = {},
-): Promise<IpfsNode> {
+): Promise<RpcNode> {
   const path = config.path ?? (await tempFolder(t))
   const node = await createIpfsNode(
     {

@@ -27,6 +27,8 @@ export interface StartedIpfs {
   readonly gatewayUrl: string | undefined
   /** Kubo's RPC of the built-in node. */
   readonly rpc?: HttpHandler
+  /** Of the built-in node: gives back memory that only serves speed. */
+  returnMemory?(): Promise<boolean>
 }
 
 /** Starts what the configuration names: the connection to Kubo, or the built-in node. */
@@ -55,5 +57,6 @@ export async function startIpfs(
   }
   const components = { node, clock, meter, logger: logger.child('ipfshttp') }
   const embedded = createEmbeddedConnector(components, choice.config)
-  return { daemon: stack.use(embedded), gatewayUrl: node.gatewayUrl, rpc }
+  const returnMemory = () => node.returnMemory()
+  return { daemon: stack.use(embedded), gatewayUrl: node.gatewayUrl, rpc, returnMemory }
 }

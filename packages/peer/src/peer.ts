@@ -69,6 +69,13 @@ export interface ClusterPeer extends AsyncDisposable, PeerEndpoints {
   readonly addresses: readonly string[]
   /** Of the built-in IPFS node, when it has one. */
   readonly gatewayUrl: string | undefined
+  /**
+   * Gives back memory that only serves speed, for when there is little to do: questions asked meanwhile wait for some tens of milliseconds. False when all of
+   * it is in use.
+   *
+   * @throws StoreError when the disk is not fit for it. The peer goes on.
+   */
+  returnMemory(): Promise<boolean>
 }
 
 /**
@@ -97,10 +104,10 @@ export async function createClusterPeer(
     tracer,
   )
   const self = network.peerId
-  const { daemon, gatewayUrl, rpc }: StartedIpfs = overrides.ipfs
+  const node: StartedIpfs = overrides.ipfs
     ? { daemon: overrides.ipfs, gatewayUrl: undefined }
     : await startIpfs(config, { clock, random, meter, logger, ...tracing }, stack)
-  const ipfs = tracedConnector(daemon, tracer)
+  const ipfs = tracedConnector(node.daemon, tracer)
   const monitor = stack.use(
     createMonitor(
       {
@@ -190,7 +197,7 @@ export async function createClusterPeer(
       consensus,
       monitor,
       ipfs,
-      rpc,
+      rpc: node.rpc,
       pinCount,
       vars: overrides.vars,
       clock,
@@ -204,7 +211,7 @@ export async function createClusterPeer(
 
   const scope = stack.use(createTaskScope(logger))
   scope.run('bootstrap', signal => cluster.bootstrap(config.join ?? [], { signal }))
-  return ownedPeer(stack.move(), { network, cluster, endpoints, gatewayUrl, logger })
+  return ownedPeer(stack.move(), { network, cluster, endpoints, node, store, logger })
 }
 
 /** Disposed last, so that it learns how the other parts end. */
@@ -232,13 +239,15 @@ function ownedPeer(
     network,
     cluster,
     endpoints,
-    gatewayUrl,
+    node,
+    store,
     logger,
   }: {
     readonly network: Network
     readonly cluster: Cluster
     readonly endpoints: PeerEndpoints
-    readonly gatewayUrl: string | undefined
+    readonly node: StartedIpfs
+    readonly store: LevelStore
     readonly logger: Logger
   },
 ): ClusterPeer {
@@ -253,7 +262,11 @@ function ownedPeer(
     cluster,
     addresses: network.addresses(),
     ...endpoints,
-    gatewayUrl,
+    gatewayUrl: node.gatewayUrl,
+    async returnMemory() {
+      const isReturned = await store.unmapFiles()
+      return (await node.returnMemory?.()) === true || isReturned
+    },
     async [Symbol.asyncDispose]() {
       if (stack.disposed) return
       // Before anything stops: the addresses are still known. A peer that never became ready knows no better than the file.

@@ -49,7 +49,7 @@ const uploads: ReadUploads = async function* (request) {
 }
 
 export async function startRpc(t: TestContext, config: RpcConfig = {}): Promise<TestRpc> {
-  const node = (await startNode(t)) as RpcNode
+  const node = await startNode(t)
   const handle = createKuboRpc({ node, uploads, clock: systemClock, logger: silentLogger }, config)
   const live = new Set<AbortSignal>()
   const server = createServer((request, response) => {

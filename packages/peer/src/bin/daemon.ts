@@ -58,7 +58,6 @@ export async function daemon(options: DaemonOptions, io: CommandIo, logger: Logg
   const meter = createMeter()
   using _process = reportProcess(meter)
   keepHeapSmall()
-  await using _memory = returnIdleMemory(systemClock, logger)
 
   await using peer = await step('starting cluster', () =>
     createClusterPeer(
@@ -77,6 +76,7 @@ export async function daemon(options: DaemonOptions, io: CommandIo, logger: Logg
       throw errorCode(error) === 'STORE_LOCKED' ? locked(join(folder, 'cluster.lock'), error) : error
     }),
   )
+  await using _memory = returnIdleMemory({ clock: systemClock, logger, peer })
   sayWhereItIs(peer, logger)
   const ready = peer.cluster.ready.then(
     async () => {

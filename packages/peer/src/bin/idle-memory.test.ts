@@ -8,20 +8,27 @@ test('memory is given back when the peer has grown and has little to do, and not
   const clock = createManualClock()
   const now = { resident: 100, share: 0, used: 200 }
   let collections = 0
-  await using _memory = returnIdleMemory(clock, silentLogger, {
-    residentBytes: () => now.resident,
-    utilization: () => ({ utilization: now.share, active: 0, idle: 0 }),
-    collect() {
-      collections++
+  const peer = {
+    returnMemory() {
       now.resident = now.used
+      // A disk that is full: the next time is tried again.
+      return collections % 2 === 1 ? Promise.reject(new Error('no space left')) : Promise.resolve()
     },
-  })
+  }
+  await using _memory = returnIdleMemory(
+    { clock, logger: silentLogger, peer },
+    {
+      residentBytes: () => now.resident,
+      utilization: () => ({ utilization: now.share, active: 0, idle: 0 }),
+      collect: () => void collections++,
+    },
+  )
   const look = async (resident: number, share: number) => {
     Object.assign(now, { resident, share })
     await clock.advance(LOOK_MS)
     return collections
   }
-  assert.equal(await look(100 + GROWTH_BYTES - 1, 0), 0, 'it has hardly grown')
+  assert.equal(await look(GROWTH_BYTES - 1, 0), 0, 'it is small')
   assert.equal(await look(100 + 2 * GROWTH_BYTES, 0.5), 0, 'it is busy')
   now.used = 100 + GROWTH_BYTES
   assert.equal(await look(100 + 2 * GROWTH_BYTES, 0), 1)

@@ -1,14 +1,21 @@
 import { performance, type EventLoopUtilization } from 'node:perf_hooks'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { createTaskScope, type Clock, type Logger } from '@ipfs-cluster/base'
+import { createTaskScope, errorMessage, type Clock, type Logger } from '@ipfs-cluster/base'
 
 /** Milliseconds between two looks. */
 export const LOOK_MS = 10_000
 /** Share of the time in which the event loop worked, since the last look, below which the peer is idle. */
 export const IDLE_SHARE = 0.1
-/** Bytes that the process has to have grown by since memory was given back: a collection stops everything for a tenth of a second. */
+/** Bytes that the process has to have grown by since memory was given back, which stops everything for a tenth of a second. */
 export const GROWTH_BYTES = 48 * 1024 * 1024
+
+export interface IdleMemoryComponents {
+  readonly clock: Clock
+  readonly logger: Logger
+  /** What the engine of its store has mapped is its own to give back. */
+  readonly peer: { returnMemory(): Promise<unknown> }
+}
 
 /** What is looked at, and what is done. */
 export interface MemoryOfProcess {
@@ -20,17 +27,17 @@ export interface MemoryOfProcess {
 }
 
 /**
- * Gives memory back after a burst of work, when there is little to do. V8 keeps what it took until the machine runs short, which it does not
- * see coming: the peer would stay twice as large as it is, beside an IPFS daemon that wants the memory for its cache.
+ * Gives memory back after a burst of work, the start among them, when there is little to do. V8 keeps what it took until the machine runs short, which it
+ * does not see coming, and what was read of the store's files counts as ours: the peer would stay twice as large as it is, beside an IPFS daemon
+ * that wants the memory for its cache.
  */
 export function returnIdleMemory(
-  clock: Clock,
-  logger: Logger,
+  { clock, logger, peer }: IdleMemoryComponents,
   { residentBytes, utilization, collect }: MemoryOfProcess = thisProcess(),
 ): AsyncDisposable {
   const scope = createTaskScope(logger)
   scope.run('idle memory', async signal => {
-    let least = residentBytes()
+    let least = 0
     while (true) {
       const last = utilization()
       await clock.sleep(LOOK_MS, { signal })
@@ -39,6 +46,9 @@ export function returnIdleMemory(
       least = Math.min(least, before)
       if (before - least < GROWTH_BYTES) continue
       collect()
+      await peer.returnMemory().catch((error: unknown) => {
+        logger.warn({ error: errorMessage(error) }, 'the memory of mapped files is not given back')
+      })
       // What is in use now is no garbage: it is not looked for again.
       least = residentBytes()
       logger.debug({ before, after: least }, 'memory given back')
