@@ -175,13 +175,22 @@ test('files that are mapped are given back, when nobody uses the store', async (
 
     const unmapped = store.unmapFiles()
     while (store.property('leveldb.stats') !== '') await setImmediate()
-    const [row, , rows, again] = await Promise.all([
+    using early = store.snapshot()
+    // Never read, and gone before it can be taken.
+    store.snapshot()[Symbol.dispose]()
+    const [row, , rows, again, , frozen, alone] = await Promise.all([
       store.get(utf8('k00007')),
       store.batch([put('late', '1')], { sync: true }),
       texts(store.entries()),
       store.unmapFiles(),
       store.emptyLog(),
+      texts(early.entries()),
+      early.get(utf8('k00007')),
     ])
+    assert.ok(frozen.length >= keys.length)
+    assert.deepEqual(await texts(early.entries()), frozen)
+    assert.deepEqual(alone, row)
+    early[Symbol.dispose]()
     assert.equal(row?.length, 1200, 'questions wait meanwhile')
     assert.ok(rows.length >= keys.length)
     assert.deepEqual([await unmapped, again], [true, false])

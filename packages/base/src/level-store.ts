@@ -17,7 +17,7 @@ export { StoreError, type StoreFailure } from './level-errors.ts'
 export { syncFolder } from './sync-folder.ts'
 
 export interface LevelStoreOptions {
-  /** Bytes of uncompressed blocks kept in memory. @default 32 MiB */
+  /** Bytes of uncompressed blocks kept in memory. @default 8 MiB */
   readonly cacheBytes?: number
   /** Bytes of writes kept in memory before they become a sorted file. @default 16 MiB */
   readonly writeBufferBytes?: number
@@ -46,10 +46,10 @@ export interface LevelStore extends Store, AsyncDisposable {
 
 /**
  * Sorted files open at a time, 2 MiB each, and ten more. They are mapped, and what was read of them counts as the process's memory until it is closed: with
- * LevelDB's own 1,000 a listing of 10 million pins leaves 2 GB there. Point reads of a store with more files pay for it by opening some: 27 µs
- * instead of 17 with twice as many files.
+ * LevelDB's own 1,000 a listing of 10 million pins leaves 2 GB there. Point reads of a store with more files pay for it by opening some
+ * (docs/decisions/0017-store-engine.md).
  */
-const MAX_OPEN_FILES = 138
+const MAX_OPEN_FILES = 114
 
 type Snapshot = ReturnType<Level['snapshot']>
 
@@ -75,7 +75,7 @@ export async function openLevelStore(path: string, options: LevelStoreOptions = 
   const db: Level = new ClassicLevel(path, {
     keyEncoding: 'view',
     valueEncoding: 'view',
-    cacheSize: options.cacheBytes ?? 32 * 1024 * 1024,
+    cacheSize: options.cacheBytes ?? 8 * 1024 * 1024,
     writeBufferSize: options.writeBufferBytes ?? 16 * 1024 * 1024,
     maxOpenFiles: MAX_OPEN_FILES,
   })
@@ -94,15 +94,8 @@ export async function openLevelStore(path: string, options: LevelStoreOptions = 
     ...reader(db, access),
     batch: (ops, { sync = false } = {}) => engine.write(ops, sync),
     snapshot() {
-      const snapshot = db.snapshot()
-      const use = engine.use()
-      return {
-        ...reader(db, access, snapshot),
-        [Symbol.dispose]() {
-          use[Symbol.dispose]()
-          void snapshot.close()
-        },
-      }
+      const taken = takeSnapshot(db, engine)
+      return { ...reader(db, access, taken.at), [Symbol.dispose]: () => taken[Symbol.dispose]() }
     },
     property: name => (db.status === 'open' ? db.getProperty(name) : ''),
     emptyLog: () => guard(engine.emptyLog()),
@@ -110,6 +103,32 @@ export async function openLevelStore(path: string, options: LevelStoreOptions = 
     [Symbol.asyncDispose]: () => guard(engine.close()),
   }
 }
+
+/** Taken at once, or when the engine has been opened anew. */
+function takeSnapshot(db: Level, engine: LevelEngine): Disposable & { at(): { snapshot: Snapshot } } {
+  const use = engine.use()
+  let snapshot: Snapshot | undefined
+  let isOver = false
+  const at = () => ({ snapshot: (snapshot ??= db.snapshot()) })
+  if (engine.isReadable) at()
+  else {
+    engine.readable().then(
+      () => isOver || at(),
+      // Whoever reads is told.
+      () => undefined,
+    )
+  }
+  return {
+    at,
+    [Symbol.dispose]() {
+      isOver = true
+      use[Symbol.dispose]()
+      void snapshot?.close()
+    },
+  }
+}
+
+const NO_SNAPSHOT = {}
 
 interface Access {
   /** Puts a question to the engine when it can be read. */
@@ -119,8 +138,12 @@ interface Access {
   use(): Disposable
 }
 
-function reader(db: Level, { ask, direct, use }: Access, snapshot?: Snapshot): StoreReader {
-  const at = snapshot === undefined ? {} : { snapshot }
+/** @param at the snapshot to read, asked for when the engine can be read. */
+function reader(
+  db: Level,
+  { ask, direct, use }: Access,
+  at: () => { readonly snapshot?: Snapshot } = () => NO_SNAPSHOT,
+): StoreReader {
   async function* chunks<T>(
     open: () => { nextv(n: number): Promise<T[]>; close(): Promise<void> },
     signal: AbortSignal | undefined,
@@ -141,9 +164,9 @@ function reader(db: Level, { ask, direct, use }: Access, snapshot?: Snapshot): S
     }
   }
   const scan = <T>(...args: Parameters<typeof chunks<T>>) => new Batched(chunks(...args))
-  const getMany = (keys: readonly Uint8Array[]) => ask(() => db.getMany([...keys], at))
+  const getMany = (keys: readonly Uint8Array[]) => ask(() => db.getMany([...keys], at()))
   const readNow = async (keys: readonly Uint8Array[]) =>
-    direct.run(() => keys.map(key => db.getSync(key, at)))
+    direct.run(() => keys.map(key => db.getSync(key, at())))
   // Going to the engine's thread and back costs ten times as much as reading a row.
   const get = gather(GROUP_KEYS, (keys: readonly Uint8Array[]) =>
     direct.suits(keys.length) ? ask(() => readNow(keys)) : getMany(keys),
@@ -152,14 +175,14 @@ function reader(db: Level, { ask, direct, use }: Access, snapshot?: Snapshot): S
     get,
     getMany: keys => (keys.length > GROUP_KEYS ? getMany(keys) : Promise.all(keys.map(get))),
     entries: (range = {}, { signal } = {}) =>
-      scan(() => db.iterator({ ...levelRange(range), ...at }), signal),
-    keys: (range = {}, { signal } = {}) => scan(() => db.keys({ ...levelRange(range), ...at }), signal),
+      scan(() => db.iterator({ ...levelRange(range), ...at() }), signal),
+    keys: (range = {}, { signal } = {}) => scan(() => db.keys({ ...levelRange(range), ...at() }), signal),
     textChunks: (range = {}, { signal } = {}) =>
       chunks<TextRow>(
         () =>
           db.iterator<string, Uint8Array>({
             ...textRange(range),
-            ...at,
+            ...at(),
             keyEncoding: 'utf8',
             highWaterMarkBytes: CHUNK_BYTES,
           }),

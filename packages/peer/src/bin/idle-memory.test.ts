@@ -8,11 +8,12 @@ test('memory is given back when the peer has grown and has little to do, and not
   const clock = createManualClock()
   const now = { resident: 100, share: 0, used: 200 }
   let collections = 0
+  let returns = 0
+  const inTurn = [() => Promise.reject(new Error('no space left')), () => Promise.resolve(false)]
   const peer = {
-    returnMemory() {
-      now.resident = now.used
-      // A disk that is full: the next time is tried again.
-      return collections % 2 === 1 ? Promise.reject(new Error('no space left')) : Promise.resolve()
+    async returnMemory() {
+      returns++
+      return (await inTurn.shift()?.()) ?? true
     },
   }
   await using _memory = returnIdleMemory(
@@ -20,7 +21,10 @@ test('memory is given back when the peer has grown and has little to do, and not
     {
       residentBytes: () => now.resident,
       utilization: () => ({ utilization: now.share, active: 0, idle: 0 }),
-      collect: () => void collections++,
+      collect() {
+        collections++
+        now.resident = now.used
+      },
     },
   )
   const look = async (resident: number, share: number) => {
@@ -35,4 +39,5 @@ test('memory is given back when the peer has grown and has little to do, and not
   assert.equal(await look(100 + GROWTH_BYTES + 1, 0), 1, 'all of it is in use')
   assert.equal(await look(50, 0), 1)
   assert.equal(await look(50 + GROWTH_BYTES, 0), 2, 'grown from where it had come down to')
+  assert.equal(returns, 4, 'what could not be given back is tried again, without a collection')
 })

@@ -13,8 +13,8 @@ export const GROWTH_BYTES = 48 * 1024 * 1024
 export interface IdleMemoryComponents {
   readonly clock: Clock
   readonly logger: Logger
-  /** What the engine of its store has mapped is its own to give back. */
-  readonly peer: { returnMemory(): Promise<unknown> }
+  /** What the engine of its store has mapped is its own to give back. False: not now. */
+  readonly peer: { returnMemory(): Promise<boolean> }
 }
 
 /** What is looked at, and what is done. */
@@ -38,17 +38,21 @@ export function returnIdleMemory(
   const scope = createTaskScope(logger)
   scope.run('idle memory', async signal => {
     let least = 0
+    /** The peer could not give back what it has. */
+    let isOwing = false
     while (true) {
       const last = utilization()
       await clock.sleep(LOOK_MS, { signal })
       if (utilization(last).utilization > IDLE_SHARE) continue
       const before = residentBytes()
       least = Math.min(least, before)
-      if (before - least < GROWTH_BYTES) continue
-      collect()
-      await peer.returnMemory().catch((error: unknown) => {
-        logger.warn({ error: errorMessage(error) }, 'the memory of mapped files is not given back')
-      })
+      const hasGrown = before - least >= GROWTH_BYTES
+      if (!hasGrown && !isOwing) continue
+      if (hasGrown) collect()
+      isOwing = !(await peer.returnMemory().catch((error: unknown) => {
+        logger.debug({ error: errorMessage(error) }, 'the memory of mapped files is not given back')
+        return false
+      }))
       // What is in use now is no garbage: it is not looked for again.
       least = residentBytes()
       logger.debug({ before, after: least }, 'memory given back')
