@@ -28,7 +28,7 @@ export const MB = 1e6
 
 export const CONNECTIONS = 32
 /** A peer that takes less than this share of a core is at rest; one that pings others and its daemon takes some hundredths. */
-const REST = { share: 0.1, lookMs: 2_000, mostMs: 300_000 }
+const REST = { share: 0.1, lookMs: 2_000, mostMs: 1_800_000 }
 
 export function firstPeer(bed: Bed): InteropPeer {
   const [peer] = bed.peers
