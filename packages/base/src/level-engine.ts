@@ -11,7 +11,7 @@ import { join } from 'node:path'
 import type { ClassicLevel } from 'classic-level'
 import type { Clock } from './clock.ts'
 import { isWriteFailure, StoreError, toStoreError } from './level-errors.ts'
-import type { StoreOp } from './store.ts'
+import { checkValues, type StoreOp } from './store.ts'
 
 /** LevelDB leaves alone what is not named like its own files. */
 const TRIAL_FILE = 'trial'
@@ -88,8 +88,9 @@ export class LevelEngine {
     }
   }
 
-  /** All or nothing. @throws StoreError */
+  /** All or nothing. @throws StoreError, TypeError when a value is empty. */
   async write(ops: readonly StoreOp[], sync: boolean): Promise<void> {
+    checkValues(ops)
     if (ops.length === 0) return
     const done = Promise.withResolvers<void>()
     this.#writes.push({ ops, sync, done })

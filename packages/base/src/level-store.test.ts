@@ -7,7 +7,7 @@ import { setImmediate } from 'node:timers/promises'
 import { compareBytes, utf8, utf8Text } from './bytes.ts'
 import { openLevelStore } from './level-store.ts'
 import { createMemoryStore } from './memory-store.ts'
-import { prefixOps, prefixRange, subStore, type Store } from './store.ts'
+import { prefixOps, prefixRange, PRESENT, subStore, type Store } from './store.ts'
 
 const put = (key: string, value: string) => ({ type: 'put' as const, key: utf8(key), value: utf8(value) })
 const texts = async (rows: AsyncIterable<readonly [Uint8Array, Uint8Array]>) =>
@@ -38,6 +38,13 @@ function conformance(name: string, open: () => Promise<{ store: Store; close: ()
     )
   })
 
+  withStore('a batch with an empty value is refused whole', async store => {
+    await assert.rejects(store.batch([put('a', '1'), put('b', '')]), TypeError)
+    assert.deepEqual(await texts(store.entries()), [])
+    await store.batch([{ type: 'put', key: utf8('c'), value: PRESENT }])
+    assert.equal((await store.get(utf8('c')))?.length, 1)
+  })
+
   withStore('ranges are bytewise, limited and reversible', async store => {
     await store.batch(['a', 'ab', 'b', 'ba', 'c'].map(key => put(key, key)))
     assert.deepEqual(await texts(store.entries(prefixRange(utf8('b')))), ['b=b', 'ba=ba'])
@@ -51,7 +58,7 @@ function conformance(name: string, open: () => Promise<{ store: Store; close: ()
     await store.batch([put('a', 'before'), ...keys.map(key => put(key, key)), put('l', 'after')])
     const range = prefixRange(utf8('k/'))
     using snapshot = store.snapshot()
-    await store.batch([put('k/\u{1f600}', '')])
+    await store.batch([put('k/\u{1f600}', 'later')])
     const chunks = await Array.fromAsync(snapshot.textChunks(range))
     assert.ok(chunks.length > 2 && (chunks[0]?.length ?? 0) < 100, 'little at first')
     assert.deepEqual(
@@ -88,7 +95,7 @@ function conformance(name: string, open: () => Promise<{ store: Store; close: ()
   })
 
   withStore('a scan can be left early and aborted', async store => {
-    await store.batch(Array.from({ length: 3000 }, (_, i) => put(String(i).padStart(5, '0'), '')))
+    await store.batch(Array.from({ length: 3000 }, (_, i) => put(String(i).padStart(5, '0'), 'x')))
     for await (const [key] of store.entries()) {
       assert.equal(utf8Text(key), '00000')
       break

@@ -1,5 +1,5 @@
 import { compareBytes, toHex, utf8Text } from './bytes.ts'
-import type { Store, StoreRange, StoreReader, TextRow } from './store.ts'
+import { checkValues, type Store, type StoreRange, type StoreReader, type TextRow } from './store.ts'
 
 type Row = readonly [Uint8Array, Uint8Array]
 
@@ -12,12 +12,12 @@ export function createMemoryStore(): Store {
   const rows = new Map<string, Row>()
   return {
     ...reader(rows),
-    batch(ops) {
+    async batch(ops) {
+      checkValues(ops)
       for (const op of ops) {
         if (op.type === 'del') rows.delete(toHex(op.key))
         else rows.set(toHex(op.key), [op.key.slice(), op.value.slice()])
       }
-      return Promise.resolve()
     },
     snapshot: () => ({ ...reader(new Map(rows)), [Symbol.dispose]: () => undefined }),
   }

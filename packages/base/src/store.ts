@@ -6,6 +6,9 @@ export type StoreOp =
   | { readonly type: 'put'; readonly key: Uint8Array; readonly value: Uint8Array }
   | { readonly type: 'del'; readonly key: Uint8Array }
 
+/** The value of a row whose key says everything. */
+export const PRESENT: Uint8Array = Uint8Array.of(1)
+
 /** Bytewise bounds of a scan; without any, everything. */
 export interface StoreRange {
   readonly gt?: Uint8Array
@@ -48,9 +51,17 @@ export type TextRow = readonly [key: string, value: Uint8Array]
  * @throws StoreError from every method when the engine fails; code `STORE_FULL` when the disk is full.
  */
 export interface Store extends StoreReader {
+  /** @throws TypeError, with nothing written, when a value is empty: `PRESENT` is the least. */
   batch(ops: readonly StoreOp[], options?: BatchOptions): Promise<void>
   /** A frozen view; hold it as short as possible and dispose of it. */
   snapshot(): StoreReader & Disposable
+}
+
+/** `classic-level` 3.0.0 never frees the copy that it makes of an empty value: 32 bytes of each. @throws TypeError */
+export function checkValues(ops: readonly StoreOp[]): void {
+  for (const op of ops) {
+    if (op.type === 'put' && op.value.length === 0) throw new TypeError('a row needs a value')
+  }
 }
 
 /** A view of the rows below `prefix`; keys inside it do not carry the prefix. */

@@ -9,7 +9,7 @@
 import { createHash } from 'node:crypto'
 import {
   concatBytes,
-  EMPTY_BYTES,
+  PRESENT,
   equalBytes,
   prefixRange,
   raceSignal,
@@ -125,7 +125,7 @@ export async function isCrdtDirty(store: Store): Promise<boolean> {
 /** Asks for `repairCrdt`, or withdraws that. */
 export async function markCrdt(store: Store, dirty: boolean): Promise<void> {
   const op: StoreOp = dirty
-    ? { type: 'put', key: DIRTY_ROW, value: EMPTY_BYTES }
+    ? { type: 'put', key: DIRTY_ROW, value: PRESENT }
     : { type: 'del', key: DIRTY_ROW }
   await store.batch([op], { sync: true })
 }

@@ -110,7 +110,7 @@ test('keys with many elements and tombstones keep to the model, in any order and
       }
       spilled += elsewhere
       assert.equal(await count(store, PREFIX.order, () => true), elsewhere)
-      assert.equal(await count(store, PREFIX.spilled, row => row.length > 0), elsewhere)
+      assert.equal(await count(store, PREFIX.spilled, row => toHex(row) !== 'ff'), elsewhere)
       // What is known already changes nothing.
       assert.deepEqual(await merge(store, nodes), [])
       assert.equal(await count(store, PREFIX.order, () => true), elsewhere)

@@ -5,11 +5,11 @@
  *
  * | row | value |
  * |---|---|
- * | `s` + sha2-256 of the key + node digest | empty: a tombstone; otherwise an element: priority varint, value |
- * | `o` + sha2-256 of the key + precedence + node digest | empty; one for each such element, in order of precedence |
+ * | `s` + sha2-256 of the key + node digest | `ff`, or nothing: a tombstone; otherwise an element: priority varint, value |
+ * | `o` + sha2-256 of the key + precedence + node digest | a byte; one for each such element, in order of precedence |
  */
 import { createHash } from 'node:crypto'
-import { concatBytes, EMPTY_BYTES, prefixRange, type Store, type StoreOp } from '@ipfs-cluster/base'
+import { concatBytes, equalBytes, PRESENT, prefixRange, type Store, type StoreOp } from '@ipfs-cluster/base'
 import { digestRow, encodeNumbers, keyRow, PREFIX } from './layout.ts'
 import { MAX_PRIORITY, MAX_ROW_ENTRIES } from './limits.ts'
 import {
@@ -27,6 +27,8 @@ import { decodeRow, guarded, isSpilled, type LiveElement } from './row.ts'
 import type { CrdtChange } from './types.ts'
 
 const DIGEST_BYTES = 32
+/** Begins no varint that ends, so it is no element. */
+const DEAD = Uint8Array.of(0xff)
 
 export type KeyRows = ReadonlyMap<string, Uint8Array | undefined>
 
@@ -128,16 +130,16 @@ function pushSpillOps(ops: StoreOp[], hash: Uint8Array, changes: Iterable<SpillC
     const key = stateRow(hash, block)
     if (before !== undefined) ops.push({ type: 'del', key: orderRow(hash, before) })
     if (after === undefined) ops.push({ type: 'del', key })
-    else if (after === 'dead') ops.push({ type: 'put', key, value: EMPTY_BYTES })
+    else if (after === 'dead') ops.push({ type: 'put', key, value: DEAD })
     else {
       const value = concatBytes([encodeNumbers(after.priority), after.value])
-      ops.push({ type: 'put', key, value }, { type: 'put', key: orderRow(hash, after), value: EMPTY_BYTES })
+      ops.push({ type: 'put', key, value }, { type: 'put', key: orderRow(hash, after), value: PRESENT })
     }
   }
 }
 
 function decodeState(block: Uint8Array, value: Uint8Array): SpillState {
-  if (value.length === 0) return 'dead'
+  if (value.length === 0 || equalBytes(value, DEAD)) return 'dead'
   return guarded(() => {
     const reader = new ProtoReader(value)
     const priority = reader.varint()

@@ -4,10 +4,10 @@
  *
  * | row | value |
  * |---|---|
- * | `cluster/member/` + peer id (text) | nothing, or the binary CID behind which the pass over that peer's pins goes on |
+ * | `cluster/member/` + peer id (text) | a byte, or the binary CID behind which the pass over that peer's pins goes on |
  */
 import { cidOfBytes, type PeerId } from '@ipfs-cluster/api'
-import { EMPTY_BYTES, prefixRange, utf8, utf8Text, type Store } from '@ipfs-cluster/base'
+import { PRESENT, prefixRange, utf8, utf8Text, type Store } from '@ipfs-cluster/base'
 import type { CID } from 'multiformats/cid'
 
 const PREFIX = 'cluster/member/'
@@ -28,11 +28,14 @@ export function createRepinJournal(store: Store): RepinJournal {
     async load() {
       const members = new Map<PeerId, CID | undefined>()
       for await (const [row, value] of store.entries(prefixRange(utf8(PREFIX)))) {
-        members.set(utf8Text(row).slice(PREFIX.length), value.length === 0 ? undefined : cidOfBytes(value))
+        members.set(
+          utf8Text(row).slice(PREFIX.length),
+          value.length <= PRESENT.length ? undefined : cidOfBytes(value),
+        )
       }
       return members
     },
-    put: (peer, after) => store.batch([{ type: 'put', key: key(peer), value: after?.bytes ?? EMPTY_BYTES }]),
+    put: (peer, after) => store.batch([{ type: 'put', key: key(peer), value: after?.bytes ?? PRESENT }]),
     remove: peer => store.batch([{ type: 'del', key: key(peer) }]),
   }
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { cidText } from '@ipfs-cluster/api'
-import { createMemoryStore, EMPTY_BYTES, subStore } from '@ipfs-cluster/base'
+import { createMemoryStore, PRESENT, subStore } from '@ipfs-cluster/base'
 import { createManualClock } from '@ipfs-cluster/testkit'
 import * as fc from 'fast-check'
 import { createQueueReader, WINDOW_ROWS } from './queue.ts'
@@ -16,7 +16,7 @@ async function setup() {
   const table = await openTable(root, createManualClock(), DEFAULT_PIN_TRACKER_CONFIG)
   const reader = createQueueReader(table, 'normal')
   const put = (n: number, due: number) =>
-    store.batch([{ type: 'put', key: queueKey('normal', due, testCid(n)), value: EMPTY_BYTES }])
+    store.batch([{ type: 'put', key: queueKey('normal', due, testCid(n)), value: PRESENT }])
   const remove = (n: number, due: number) =>
     store.batch([{ type: 'del', key: queueKey('normal', due, testCid(n)) }])
   return { reader, put, remove }

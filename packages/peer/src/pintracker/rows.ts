@@ -10,7 +10,7 @@
  *
  * Index and queue rows follow from the row; all of them change in one batch.
  */
-import { concatBytes, EMPTY_BYTES, utf8, utf8Text, type StoreOp, type StoreRange } from '@ipfs-cluster/base'
+import { concatBytes, PRESENT, utf8, utf8Text, type StoreOp, type StoreRange } from '@ipfs-cluster/base'
 import type { CID } from 'multiformats/cid'
 
 export const TRACKER_PREFIX: Uint8Array = utf8('/tracker/')
@@ -194,7 +194,7 @@ export function rowOps(cid: CID, before: Row | undefined, after: Row | undefined
   const [gone, come] = [sideKeys(cid, before), sideKeys(cid, after)]
   // Deletions first: a key may be in both, and the last operation on a key wins.
   for (const key of gone) ops.push({ type: 'del', key })
-  for (const key of come) ops.push({ type: 'put', key, value: EMPTY_BYTES })
+  for (const key of come) ops.push({ type: 'put', key, value: PRESENT })
   const key = rowKey(cid)
   ops.push(after === undefined ? { type: 'del', key } : { type: 'put', key, value: encodeRow(after) })
   return ops

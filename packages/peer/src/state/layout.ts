@@ -21,7 +21,7 @@ export const TIME_PREFIX: Uint8Array = utf8('state/s')
 export const FORMER_TIME_PREFIX: Uint8Array = utf8('state/t')
 export const TYPE_PREFIX: Uint8Array = utf8('state/k')
 export const INDEXED_ROW: Uint8Array = utf8('state/indexed')
-/** Of the indexes that every pin is in; in stores of before there was a second, the row is empty. */
+/** Of the indexes that every pin is in; stores of before there was a second have another value. */
 export const INDEXES_VERSION: Uint8Array = Uint8Array.of(3)
 
 /** Changes in one row of the outbox: few enough that taking some of them and writing the rest anew is cheap. */

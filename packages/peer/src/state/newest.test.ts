@@ -2,7 +2,7 @@ import * as fc from 'fast-check'
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { newPin, pinMatcher, ANY_PIN, type Pin } from '@ipfs-cluster/api'
-import { createMemoryStore, EMPTY_BYTES, utf8 } from '@ipfs-cluster/base'
+import { createMemoryStore, PRESENT, utf8 } from '@ipfs-cluster/base'
 import { CID } from 'multiformats/cid'
 import * as Digest from 'multiformats/hashes/digest'
 import { FORMER_TIME_PREFIX, INDEXED_ROW, TIME_PREFIX } from './layout.ts'
@@ -87,8 +87,8 @@ test('rows of creation as they were before are replaced', async () => {
     assert.equal(rows.length, 3)
     await store.batch([
       ...rows.map(key => ({ type: 'del' as const, key })),
-      { type: 'put', key: utf8('state/t\0\0\0\0\0\0\0\u0001xyz'), value: EMPTY_BYTES },
-      { type: 'put', key: INDEXED_ROW, value: EMPTY_BYTES },
+      { type: 'put', key: utf8('state/t\0\0\0\0\0\0\0\u0001xyz'), value: PRESENT },
+      { type: 'put', key: INDEXED_ROW, value: PRESENT },
     ])
   }
   await using world = await openTestState(store)

@@ -1,6 +1,6 @@
 /** What a batch of the CRDT means for the rows of this room: pure. */
 import { decodePin, parseCid, PIN_TYPE_BITS, pinFacts, type Time } from '@ipfs-cluster/api'
-import { EMPTY_BYTES, equalBytes, utf8, type StoreOp } from '@ipfs-cluster/base'
+import { EMPTY_BYTES, equalBytes, PRESENT, utf8, type StoreOp } from '@ipfs-cluster/base'
 import type { CrdtChange } from '@ipfs-cluster/crdt'
 import {
   encodeOutboxCids,
@@ -85,13 +85,13 @@ function indexOps(cid: Uint8Array, before: Indexed, after: Indexed, ops: StoreOp
   if (before.expires !== after.expires) {
     if (before.expires !== undefined) ops.push({ type: 'del', key: expiryRow(before.expires, cid) })
     if (after.expires !== undefined) {
-      ops.push({ type: 'put', key: expiryRow(after.expires, cid), value: EMPTY_BYTES })
+      ops.push({ type: 'put', key: expiryRow(after.expires, cid), value: PRESENT })
     }
   }
   if (before.created !== after.created) {
     if (before.created !== undefined) ops.push({ type: 'del', key: timeRow(before.created, cid) })
     if (after.created !== undefined) {
-      ops.push({ type: 'put', key: timeRow(after.created, cid), value: EMPTY_BYTES })
+      ops.push({ type: 'put', key: timeRow(after.created, cid), value: PRESENT })
     }
   }
   if (!equalBytes(before.name, after.name)) {
@@ -103,7 +103,7 @@ function indexOps(cid: Uint8Array, before: Indexed, after: Indexed, ops: StoreOp
 function typeOps(key: string, before: Indexed, after: Indexed, ops: StoreOp[]): void {
   if (before.type === after.type) return
   if (before.type !== undefined) ops.push({ type: 'del', key: typeRow(before.type, key) })
-  if (after.type !== undefined) ops.push({ type: 'put', key: typeRow(after.type, key), value: EMPTY_BYTES })
+  if (after.type !== undefined) ops.push({ type: 'put', key: typeRow(after.type, key), value: PRESENT })
 }
 
 /** The number of a type that is indexed; plain data, of which there are millions, is not, nor what no peer may write. */
