@@ -21,6 +21,7 @@ import { settleStore } from '../state/index.ts'
 import { keepHeapSmall } from './heap.ts'
 import { returnIdleMemory } from './idle-memory.ts'
 import { CommandError, step, type CommandIo } from './io.ts'
+import { keepMallocSmall } from './malloc.ts'
 import { checkDatastore, goStoresIn } from './offline-folder.ts'
 import { parsePeerAddress, trustedWith, type PeerAddress } from './peer-address.ts'
 import { processVars, reportProcess } from './process-metrics.ts'
@@ -58,6 +59,7 @@ export async function daemon(options: DaemonOptions, io: CommandIo, logger: Logg
   const meter = createMeter()
   using _process = reportProcess(meter)
   keepHeapSmall()
+  keepMallocSmall()
 
   await using peer = await step('starting cluster', () =>
     createClusterPeer(

@@ -9,6 +9,7 @@ test('memory is given back when the peer has grown and has little to do, and not
   const now = { resident: 100, share: 0, used: 200 }
   let collections = 0
   let returns = 0
+  let trims = 0
   const inTurn = [() => Promise.reject(new Error('no space left')), () => Promise.resolve(false)]
   const peer = {
     async returnMemory() {
@@ -25,6 +26,9 @@ test('memory is given back when the peer has grown and has little to do, and not
         collections++
         now.resident = now.used
       },
+      trim() {
+        trims++
+      },
     },
   )
   const look = async (resident: number, share: number) => {
@@ -40,4 +44,5 @@ test('memory is given back when the peer has grown and has little to do, and not
   assert.equal(await look(50, 0), 1)
   assert.equal(await look(50 + GROWTH_BYTES, 0), 2, 'grown from where it had come down to')
   assert.equal(returns, 4, 'what could not be given back is tried again, without a collection')
+  assert.equal(trims, 4, 'also what the peer gave back to malloc')
 })

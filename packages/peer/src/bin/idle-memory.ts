@@ -2,6 +2,7 @@ import { performance, type EventLoopUtilization } from 'node:perf_hooks'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { createTaskScope, errorMessage, type Clock, type Logger } from '@ipfs-cluster/base'
+import { trimMalloc } from './malloc.ts'
 
 /** Milliseconds between two looks. */
 export const LOOK_MS = 10_000
@@ -24,6 +25,8 @@ export interface MemoryOfProcess {
   readonly utilization: (last?: EventLoopUtilization) => EventLoopUtilization
   /** Collects all garbage and gives its memory back. */
   readonly collect: () => void
+  /** Gives back what the C library holds free. */
+  readonly trim: () => void
 }
 
 /**
@@ -33,7 +36,7 @@ export interface MemoryOfProcess {
  */
 export function returnIdleMemory(
   { clock, logger, peer }: IdleMemoryComponents,
-  { residentBytes, utilization, collect }: MemoryOfProcess = thisProcess(),
+  { residentBytes, utilization, collect, trim }: MemoryOfProcess = thisProcess(),
 ): AsyncDisposable {
   const scope = createTaskScope(logger)
   scope.run('idle memory', async signal => {
@@ -53,6 +56,7 @@ export function returnIdleMemory(
         logger.debug({ error: errorMessage(error) }, 'the memory of mapped files is not given back')
         return false
       }))
+      trim()
       // What is in use now is no garbage: it is not looked for again.
       least = residentBytes()
       logger.debug({ before, after: least }, 'memory given back')
@@ -68,5 +72,6 @@ function thisProcess(): MemoryOfProcess {
     residentBytes: () => process.memoryUsage.rss(),
     utilization: last => performance.eventLoopUtilization(last),
     collect: () => void gc({ type: 'major', flavor: 'last-resort' }),
+    trim: trimMalloc,
   }
 }

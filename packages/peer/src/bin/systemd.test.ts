@@ -4,12 +4,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { silentLogger, type Logger } from '@ipfs-cluster/base'
-import { createNotify, loadFfi, unixAddress } from './systemd.ts'
+import { loadFfi } from './c-library.ts'
+import { createNotify, unixAddress } from './systemd.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'notify-'))
 after(() => rmSync(root, { recursive: true }))
 
-const ffi = process.platform === 'linux' ? loadFfi() : undefined
+const ffi = loadFfi()
 const skip = ffi === undefined && 'this Node has no node:ffi'
 
 /** A datagram socket as systemd has one; `received` does not wait. */

@@ -4,11 +4,11 @@
  * `NotifyAccess=all`; so the C library's calls are used where Node can reach them (Linux, `node:ffi`), else `systemd-notify`.
  */
 import { execFile } from 'node:child_process'
-import type * as Ffi from 'node:ffi'
 import { endianness } from 'node:os'
 import { promisify } from 'node:util'
 import { errorMessage, type Logger } from '@ipfs-cluster/base'
 import type { Environment } from '../config/index.ts'
+import { loadFfi } from './c-library.ts'
 
 export type SystemdState = 'READY=1' | 'STOPPING=1'
 
@@ -38,7 +38,7 @@ export function createNotify(env: Environment, logger: Logger): Notify {
 
 /** @returns false when this Node cannot call the C library. @throws Error when the socket refuses the message. */
 function sendDatagram(socket: string, message: string): boolean {
-  const ffi = process.platform === 'linux' ? loadFfi() : undefined
+  const ffi = loadFfi()
   if (ffi === undefined) return false
   using library = ffi.dlopen(null, {
     socket: { arguments: ['i32', 'i32', 'i32'], return: 'i32' },
@@ -66,21 +66,6 @@ export function unixAddress(socket: string): Buffer {
   if (socket.startsWith('@')) path[0] = 0
   // The name of an abstract socket ends with the address, a path with a zero.
   return Buffer.concat(socket.startsWith('@') ? [family, path] : [family, path, Buffer.alloc(1)])
-}
-
-/** Undefined where Node has no `node:ffi` or was told to keep it off. */
-export function loadFfi(): typeof Ffi | undefined {
-  const { emitWarning } = process
-  // That it is experimental is for whoever reads this file, not for the peer's log.
-  process.emitWarning = () => undefined
-  try {
-    return process.getBuiltinModule('node:ffi')
-  } catch {
-    // Not permitted: as good as absent.
-    return undefined
-  } finally {
-    process.emitWarning = emitWarning
-  }
 }
 
 async function runSystemdNotify(socket: string, state: string): Promise<void> {
