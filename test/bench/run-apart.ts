@@ -65,7 +65,7 @@ export async function runApart(task: Task): Promise<readonly Figure[]> {
   }
 }
 
-const REST_MS = { least: 1_000, most: 20_000, eachPin: 0.2 }
+const REST_MS = { least: 1_000, most: 24_000, eachPin: 0.2 }
 
 if (import.meta.main) {
   const [, , text = '{}', answer = ''] = process.argv

@@ -1,5 +1,4 @@
 /** What every scenario needs: its options, and figures out of what was measured. */
-import { setTimeout as sleep } from 'node:timers/promises'
 import { waitFor } from '@ipfs-cluster/testkit'
 import type { InteropPeer, Kind } from '../interop/peers.ts'
 import { pinnedOn, type Bed } from './bed.ts'
@@ -94,22 +93,22 @@ export async function pinnedEverywhere({ daemons }: Bed, pins: number, intervalM
   }
 }
 
-/** Resident memory after a time without requests that begins when the peer has ended what they, or its start, gave it to do. */
+/** Resident memory once the peer has had nothing to do for `restMs`: what requests, or its start, left behind is done, too. */
 export async function idleMemory(what: string, peer: InteropPeer, restMs: number): Promise<Figure> {
-  await comesToRest(peer)
-  await sleep(restMs)
+  await rests(peer, restMs)
   return { what, unit: 'MB', value: (await residentBytes(peer.pid)) / MB }
 }
 
-async function comesToRest({ pid, name }: InteropPeer): Promise<void> {
+async function rests({ pid, name }: InteropPeer, restMs: number): Promise<void> {
   let cpu = await cpuSeconds(pid)
-  const isAtRest = async () => {
+  let restedMs = -REST.lookMs
+  const hasRested = async () => {
     const before = cpu
     cpu = await cpuSeconds(pid)
-    return cpu - before < REST.share * (REST.lookMs / 1000)
+    restedMs = cpu - before < REST.share * (REST.lookMs / 1000) ? restedMs + REST.lookMs : 0
+    return restedMs >= restMs
   }
-  await sleep(REST.lookMs)
-  await waitFor(isAtRest, { timeoutMs: REST.mostMs, intervalMs: REST.lookMs, what: `${name} at rest` })
+  await waitFor(hasRested, { timeoutMs: REST.mostMs, intervalMs: REST.lookMs, what: `${name} at rest` })
 }
 
 /** Resolves when the peer's listing has all there is. */
