@@ -3,7 +3,7 @@
  */
 import { dirname } from 'node:path'
 import { ClassicLevel } from 'classic-level'
-import { Batched } from './batched.ts'
+import { Batched, readAhead } from './batched.ts'
 import { systemClock, type Clock } from './clock.ts'
 import { DirectReads } from './direct-reads.ts'
 import { gather } from './gather.ts'
@@ -177,18 +177,22 @@ function reader(
     entries: (range = {}, { signal } = {}) =>
       scan(() => db.iterator({ ...levelRange(range), ...at() }), signal),
     keys: (range = {}, { signal } = {}) => scan(() => db.keys({ ...levelRange(range), ...at() }), signal),
+    // Reading and what is done with it overlap.
     textChunks: (range = {}, { signal } = {}) =>
-      chunks<TextRow>(
-        () =>
-          db.iterator<string, Uint8Array>({
-            ...textRange(range),
-            ...at(),
-            keyEncoding: 'utf8',
-            highWaterMarkBytes: CHUNK_BYTES,
-          }),
-        signal,
-        FIRST_CHUNK_ROWS,
-        LAST_CHUNK_ROWS,
+      readAhead(
+        chunks<TextRow>(
+          () =>
+            db.iterator<string, Uint8Array>({
+              ...textRange(range),
+              ...at(),
+              keyEncoding: 'utf8',
+              highWaterMarkBytes: CHUNK_BYTES,
+            }),
+          signal,
+          FIRST_CHUNK_ROWS,
+          LAST_CHUNK_ROWS,
+        ),
+        1,
       ),
   }
 }
