@@ -33,7 +33,7 @@ import {
   type JsonCodec,
 } from './index.ts'
 import { parseLines } from './client/ndjson.ts'
-import { tableCodecs } from './json/codecs.ts'
+import { tableCodecs } from './json/pin-codecs.ts'
 import { anyGlobalPinInfo, anyPin, anyPinOptions, anyText, anyTime } from './test-arbitraries.ts'
 
 const A = '12D3KooWAUjbd3CHGqy7nzCUu1hrM9KaD3D8K1XwaKFudXvCLqGH'

@@ -1,4 +1,4 @@
-/** Hand-made writers of what is listed by the million; they agree with the table-driven ones of `codecs.ts`, which tests check. */
+/** Hand-made writers of what is listed by the million; they agree with the table-driven ones of `pin-codecs.ts`, which tests check. */
 import { cidText } from '../cid.ts'
 import { memoize } from '../memo.ts'
 import { trackerStatusText } from '../status.ts'
