@@ -15,7 +15,11 @@ export interface StartOptions {
   readonly stopTimeoutMs?: number
   /** Written to its standard input, which is then closed. */
   readonly input?: string | Uint8Array
+  /** Characters that are kept of each output, at least: of a longer one the end. @default 2^27, a quarter of the longest string */
+  readonly keptChars?: number
 }
+
+const KEPT_CHARS = 2 ** 27
 
 export interface ExitResult {
   readonly code: number | null
@@ -36,13 +40,16 @@ export interface TestProcess extends AsyncDisposable {
   readonly exited: Promise<ExitResult>
 }
 
+/** Cut only when it is twice as long: cutting copies. */
+const endOf = (text: string, chars: number) => (text.length > 2 * chars ? text.slice(-chars) : text)
+
 /** Starts a program, keeps its output, and waits until it says that it is ready. */
 export async function startProcess(
   command: string,
   args: readonly string[],
   options: StartOptions = {},
 ): Promise<TestProcess> {
-  const { ready, readyTimeoutMs = 30_000, stopTimeoutMs = 10_000 } = options
+  const { ready, readyTimeoutMs = 30_000, stopTimeoutMs = 10_000, keptChars = KEPT_CHARS } = options
   const child = spawn(command, args, {
     env: { ...process.env, ...options.env },
     stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
@@ -50,8 +57,8 @@ export async function startProcess(
   })
   let stdout = ''
   let stderr = ''
-  child.stdout?.setEncoding('utf8').on('data', (text: string) => (stdout += text))
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => (stdout = endOf(stdout + text, keptChars)))
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr = endOf(stderr + text, keptChars)))
   const closed = once(child, 'close')
   // A program that cannot be started is reported by the next line alone.
   closed.catch(() => undefined)

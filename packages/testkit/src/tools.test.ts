@@ -99,4 +99,12 @@ describe('startProcess', () => {
     await assert.rejects(startProcess(command, args, { ready: /ready/ }), /did not start[^]*bad luck/)
     await assert.rejects(startProcess('/nonexistent/program', []), { code: 'ENOENT' })
   })
+
+  it('keeps the end of a long output', async () => {
+    const [command, args] = script("for (let i = 0; i < 5000; i++) console.log(i); console.log('end')")
+    const { code, stdout } = await runProcess(command, args, { keptChars: 1000 })
+    assert.equal(code, 0)
+    assert.match(stdout, /4998\n4999\nend\n$/)
+    assert.ok(stdout.length >= 1000 && stdout.length <= 2000, `${stdout.length} characters`)
+  })
 })
