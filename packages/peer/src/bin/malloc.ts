@@ -1,6 +1,6 @@
 /**
  * Keeps the malloc of the C library small. By default glibc has up to eight heaps for each core, gives back only what is free at the end of one, and takes
- * ever larger requests from them; what LevelDB and the HTTP parser free stays with the process: 220 of 340 MB after a million pins.
+ * ever larger requests from them, so that much of what LevelDB and the HTTP parser free stays with the process (`docs/decisions/0017-store-engine.md`).
  */
 import { loadFfi } from './c-library.ts'
 
