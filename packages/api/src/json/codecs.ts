@@ -15,21 +15,19 @@ import type {
 import * as json from './values.ts'
 import type { Fields, JsonCodec, JsonValue } from './values.ts'
 
-const isEmpty = (value: string | readonly unknown[]) => value.length === 0
-
 const ipfsId: JsonValue<IPFSID> = json.struct<IPFSID>('IpfsId', {
-  id: { name: 'id', value: json.peerId, omit: isEmpty },
+  id: { name: 'id', value: json.peerId, omit: json.isEmpty },
   // Go leaves the list nil when the daemon did not answer.
   addresses: {
     name: 'addresses',
     value: json.list(json.multiaddr),
-    isNull: (list, owner) => isEmpty(list) && owner.id === '',
+    isNull: (list, owner) => json.isEmpty(list) && owner.id === '',
   },
   error: { name: 'error', value: json.string },
 })
 
 /** Go leaves all lists nil when a peer could not be asked. */
-const unasked = (list: readonly unknown[], owner: ID) => isEmpty(list) && owner.error !== ''
+const unasked = (list: readonly unknown[], owner: ID) => json.isEmpty(list) && owner.error !== ''
 
 export const idCodec: JsonCodec<ID> = json.document(
   'id',
@@ -120,14 +118,14 @@ const ipfsRepoGC: JsonValue<IPFSRepoGC> = json.struct<IPFSRepoGC>('CollectedBloc
     value: json.cidOrNull,
     about: 'The block that was removed; `null` where removing one failed.',
   },
-  error: { name: 'error', value: json.string, omit: isEmpty },
+  error: { name: 'error', value: json.string, omit: json.isEmpty },
 })
 
 const repoGC: JsonValue<RepoGC> = json.struct<RepoGC>('RepoGC', {
   peer: { name: 'peer', value: json.peerId },
   peername: { name: 'peername', value: json.string },
   keys: { name: 'keys', value: json.list(ipfsRepoGC) },
-  error: { name: 'error', value: json.string, omit: isEmpty },
+  error: { name: 'error', value: json.string, omit: json.isEmpty },
 })
 
 export const globalRepoGCCodec: JsonCodec<GlobalRepoGC> = json.document(
@@ -152,7 +150,7 @@ const addedOutput: JsonValue<AddedOutput> = json.struct<AddedOutput>('AddedOutpu
     about: 'Bytes of the DAG with all that is below it.',
     omit: isZero,
   },
-  allocations: { name: 'allocations', value: json.list(json.peerId), omit: isEmpty },
+  allocations: { name: 'allocations', value: json.list(json.peerId), omit: json.isEmpty },
   missing: json.optional('missing', json.integer, 'Blocks of the DAG that are not in the CAR file.'),
   missingCids: json.optional('missing_cids', json.list(json.cid), 'The first of them.'),
   warnings: json.optional(

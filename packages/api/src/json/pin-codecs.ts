@@ -16,8 +16,6 @@ import { shardsInfo } from './shards.ts'
 import * as json from './values.ts'
 import type { Fields, JsonCodec, JsonValue } from './values.ts'
 
-const isEmpty = (value: string | readonly unknown[]) => value.length === 0
-
 /** A combined status has several names; few combinations occur. */
 const statusText = memoize(256, trackerStatusText)
 /** Those that a pin can have: not the names of filters. */
@@ -156,8 +154,8 @@ export const submittedPinCodec: JsonCodec<Pin> = { ...pinCodec, stringify: write
 
 const pinInfoShortFields: Fields<PinInfoShort> = {
   peerName: { name: 'peername', value: json.string },
-  ipfs: { name: 'ipfs_peer_id', value: json.peerId, omit: isEmpty },
-  ipfsAddresses: { name: 'ipfs_peer_addresses', value: json.list(json.multiaddr), omit: isEmpty },
+  ipfs: { name: 'ipfs_peer_id', value: json.peerId, omit: json.isEmpty },
+  ipfsAddresses: { name: 'ipfs_peer_addresses', value: json.list(json.multiaddr), omit: json.isEmpty },
   status: { name: 'status', value: status },
   ts: { name: 'timestamp', value: json.time },
   error: { name: 'error', value: json.string },

@@ -359,3 +359,6 @@ function asObject(value: unknown): Readonly<Record<string, unknown>> {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw expected('an object', value)
   return value as Readonly<Record<string, unknown>>
 }
+
+/** For `omit` and `isNull` of a field: as Go's `omitempty`. */
+export const isEmpty = (value: string | readonly unknown[]): boolean => value.length === 0

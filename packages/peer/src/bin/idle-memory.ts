@@ -31,7 +31,7 @@ export interface MemoryOfProcess {
 
 /**
  * Gives memory back after a burst of work, the start among them, when there is little to do. V8 keeps what it took until the machine runs short, which it
- * does not see coming, and what was read of the store's files counts as ours: the peer would stay twice as large as it is, beside an IPFS daemon
+ * does not see coming, malloc keeps most of what is free, and what was read of the store's files counts as ours: the peer would stay twice as large as it is, beside an IPFS daemon
  * that wants the memory for its cache.
  */
 export function returnIdleMemory(
