@@ -1,7 +1,8 @@
 /** What is known of the swarm: connections, addresses, who others say they are. */
 import { publicKeyToProtobuf } from '@libp2p/crypto/keys'
-import type { Libp2p, PeerId } from '@libp2p/interface'
+import type { Libp2p, PeerId, Stream } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
+import { byteStream } from '@libp2p/utils'
 import { anySignal, type AbortOptions, type Clock } from '@ipfs-cluster/base'
 import type { CID } from 'multiformats/cid'
 import { IpfsNodeError } from '../errors.ts'
@@ -10,6 +11,9 @@ import { AGENT_VERSION } from './host.ts'
 
 /** Of one round trip. */
 const PING_TIMEOUT_MS = 10_000
+/** https://github.com/libp2p/specs/blob/master/ping/ping.md */
+const PING_PROTOCOL = '/ipfs/ping/1.0.0'
+const PING_BYTES = 32
 
 export interface SwarmConnection {
   readonly peer: string
@@ -45,10 +49,6 @@ export interface SwarmDetails {
   ping(peer: string, options: AbortOptions): Promise<number>
   /** Who is said to have a block; nobody when no routing is configured. */
   findProviders(cid: CID, options: AbortOptions): AsyncIterable<Provider>
-}
-
-interface Services {
-  readonly ping: { ping(peer: PeerId, options: { signal?: AbortSignal }): Promise<number> }
 }
 
 export function createSwarmDetails(
@@ -123,13 +123,38 @@ export function createSwarmDetails(
     },
     async ping(peer, options) {
       const id = await reach(peer, options)
-      const { ping } = libp2p.services as unknown as Services
-      return await ping.ping(id, withSignal(anySignal(options.signal, clock.timeout(PING_TIMEOUT_MS))))
+      const within = withSignal(anySignal(options.signal, clock.timeout(PING_TIMEOUT_MS)))
+      const stream = await libp2p.dialProtocol(id, PING_PROTOCOL, within)
+      try {
+        const ms = await roundTrip(stream, clock, within)
+        await stream.close(within)
+        return ms
+      } catch (error) {
+        stream.abort(new Error('ping failed', { cause: error }))
+        throw error
+      }
     },
     async *findProviders(cid, options) {
       if (findProviders !== undefined) yield* findProviders(cid, options)
     },
   }
+}
+
+/** libp2p's own ping counts whole milliseconds, which are 0 in a local network. */
+async function roundTrip(
+  stream: Stream,
+  clock: Clock,
+  within: { readonly signal?: AbortSignal },
+): Promise<number> {
+  const bytes = byteStream(stream)
+  const sent = crypto.getRandomValues(new Uint8Array(PING_BYTES))
+  const startMs = clock.monotonic()
+  await bytes.write(sent, within)
+  const received = await bytes.read({ ...within, bytes: PING_BYTES })
+  const ms = clock.monotonic() - startMs
+  if (Buffer.compare(sent, received.subarray()) !== 0) throw new Error('other bytes came back than were sent')
+  bytes.unwrap()
+  return ms
 }
 
 function ourselves(libp2p: Libp2p): PeerDescription {
