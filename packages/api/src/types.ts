@@ -3,6 +3,7 @@
  * peer ids are their usual text (`12D3Koo…`, `Qm…`), multiaddrs their text, CIDs `CID` objects; a Go zero value that Go itself
  * tells apart (undefined CID, zero time, nil pointer) is `null`; empty lists are `[]`.
  */
+import type { InPieces } from '@ipfs-cluster/base'
 import type { CID } from 'multiformats/cid'
 import type { PinType, TrackerStatus } from './status.ts'
 
@@ -164,9 +165,8 @@ export interface Alert extends Metric {
 }
 
 /** A block on its way to an IPFS daemon. */
-export interface NodeWithMeta {
+export interface NodeWithMeta extends InPieces {
   readonly cid: CID
-  readonly data: Uint8Array
   readonly cumulativeSize: bigint
 }
 

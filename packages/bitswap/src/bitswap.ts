@@ -75,7 +75,7 @@ export async function createBitswap(
     session: options => openSession(node.manager, options),
     get: (cid, options) => node.manager.get(cid, createSessionState([], false), options),
     notify(blocks) {
-      for (const { cid, data } of blocks) node.manager.onLocalBlock(keyOfCid(cid), data)
+      for (const block of blocks) node.manager.onLocalBlock(keyOfCid(block.cid), block)
       node.server.notify(blocks)
     },
     stats: () => ({

@@ -92,13 +92,14 @@ export class Server {
 
   notify(blocks: readonly { readonly cid: CID; readonly data: Uint8Array }[]): void {
     const touched = new Set<Ledger>()
-    for (const { cid, data } of blocks) {
-      for (const entry of this.#byBlock.get(keyOfCid(cid)) ?? []) {
+    for (const block of blocks) {
+      for (const entry of this.#byBlock.get(keyOfCid(block.cid)) ?? []) {
         const { ledger } = entry
         if (entry.state === 'looking') entry.lookAgain = true
         if (entry.state !== 'remembered') continue
         touched.add(ledger)
         if (ledger.readyBytes < this.#config.maxOutgoingBytes) {
+          const { data } = block
           this.#answer(entry, this.#asBlock(entry, data.length) ? { data } : 'have')
         } else ledger.enqueue(entry)
       }

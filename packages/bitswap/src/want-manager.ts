@@ -168,9 +168,10 @@ export class WantManager {
   }
 
   /** The block has come by another way. */
-  onLocalBlock(key: BlockKey, data: Uint8Array): void {
+  onLocalBlock(key: BlockKey, block: { readonly data: Uint8Array }): void {
     const want = this.#wants.get(key)
-    if (want !== undefined) this.#complete(want, data, undefined)
+    // Most blocks are wanted by nobody, and their data may have to be joined.
+    if (want !== undefined) this.#complete(want, block.data, undefined)
   }
 
   close(reason: Error): void {

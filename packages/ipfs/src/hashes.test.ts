@@ -38,6 +38,9 @@ test('whatever can be made can be verified, here and on its way from the swarm',
     assert.ok(matches(CID.createV1(RAW, made), CONTENT))
     assert.ok(!matches(CID.createV1(RAW, made), Buffer.from('b\n')))
     assert.deepEqual((await verifiers.get(code)?.digest(CONTENT))?.bytes, made.bytes)
+    const pieces = [CONTENT.subarray(0, 3), CONTENT.subarray(3, 3), CONTENT.subarray(3)]
+    assert.deepEqual(Buffer.from(digest(...pieces)), Buffer.from(made.digest))
+    assert.deepEqual(Buffer.from(digest()), Buffer.from(digest(new Uint8Array(0))))
   }
 })
 

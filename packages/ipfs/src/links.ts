@@ -1,8 +1,10 @@
+import { EMPTY_BYTES, lengthOf, piecesOf } from '@ipfs-cluster/base'
 import * as dagCbor from '@ipld/dag-cbor'
 import * as dagPb from '@ipld/dag-pb'
 import { CID } from 'multiformats/cid'
 import { checkedCid, parseCid } from './cid-text.ts'
 import { blockCorrupt, IpfsNodeError } from './errors.ts'
+import type { Block } from './types.ts'
 
 const RAW = 0x55
 const DAG_JSON = 0x0129
@@ -56,25 +58,23 @@ export function statedSize(cid: CID, data: Uint8Array): number | undefined {
   return total
 }
 
-/** Is this a dag-pb block without links? Cheap: looks at the top-level fields only. False when unsure. */
-export function hasNoLinks(cid: CID, data: Uint8Array): boolean {
-  if (cid.code !== dagPb.code) return false
-  let position = 0
-  while (position < data.length) {
-    // Only field 1 (Data), length-delimited; field 2 would be a link.
-    if (data[position++] !== 0x0a) return false
-    let length = 0
-    let scale = 1
-    while (true) {
-      const byte = data[position++]
-      if (byte === undefined || scale > 2 ** 28) return false
-      length += (byte & 0x7f) * scale
-      if (byte < 0x80) break
-      scale *= 128
-    }
-    position += length
+/** Is this a dag-pb block without links, and sound? Cheap: it is either empty or nothing but its field 1 (Data). False when unsure. */
+export function hasNoLinks(block: Block): boolean {
+  if (block.cid.code !== dagPb.code) return false
+  const [head = EMPTY_BYTES] = piecesOf(block)
+  const size = lengthOf(block)
+  if (size === 0) return true
+  if (head[0] !== 0x0a) return false
+  let length = 0
+  let scale = 1
+  for (let at = 1; scale <= 2 ** 28; at++) {
+    const byte = head[at]
+    if (byte === undefined) return false
+    length += (byte & 0x7f) * scale
+    if (byte < 0x80) return at + 1 + length === size
+    scale *= 128
   }
-  return position === data.length
+  return false
 }
 
 function decoding<T>(cid: CID, decode: () => T): T {

@@ -1,9 +1,8 @@
-import type { AbortOptions } from '@ipfs-cluster/base'
+import type { AbortOptions, InPieces } from '@ipfs-cluster/base'
 import type { CID } from 'multiformats/cid'
 
-export interface Block {
+export interface Block extends InPieces {
   readonly cid: CID
-  readonly data: Uint8Array
 }
 
 export type PinKind = 'recursive' | 'direct'

@@ -93,7 +93,7 @@ function linksTarget(
     allocation: { perByte: 320, constant: 8 * MIB },
     run(input) {
       const cid = CIDS.find(each => each.version === 1 && each.code === code) as CID
-      const leafLike = hasNoLinks(cid, input)
+      const leafLike = hasNoLinks({ cid, data: input })
       const links = linksOf(cid, input)
       if (leafLike) check(links.length === 0, 'what has no links has none when read')
       const size = statedSize(cid, input)

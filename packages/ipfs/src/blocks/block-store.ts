@@ -1,4 +1,4 @@
-import { errorCode, Limiter, type AbortOptions, type Logger, type Store } from '@ipfs-cluster/base'
+import { errorCode, lengthOf, Limiter, type AbortOptions, type Logger, type Store } from '@ipfs-cluster/base'
 import type { CID } from 'multiformats/cid'
 import { blockCorrupt, IpfsNodeError } from '../errors.ts'
 import type { Block } from '../types.ts'
@@ -175,9 +175,10 @@ class SegmentBlockStore implements BlockStore {
     { signal, verified = false }: AbortOptions & { readonly verified?: boolean } = {},
   ): Promise<void> {
     const kept = blocks.filter(({ cid }) => cid.multihash.code !== IDENTITY)
-    for (const { cid, data } of kept) {
-      checkSize(cid, data)
-      if (!verified) verify(cid, data)
+    for (const block of kept) {
+      const { cid } = block
+      checkSize(cid, lengthOf(block))
+      if (!verified) verify(cid, block.data)
       this.protection.touch(cid.multihash.bytes)
     }
     await this.#commits.put(kept, { signal })
@@ -273,8 +274,7 @@ class SegmentBlockStore implements BlockStore {
   }
 }
 
-function checkSize(cid: CID, data: Uint8Array): void {
-  const size = data.length
+function checkSize(cid: CID, size: number): void {
   if (size > MAX_BLOCK_BYTES) {
     throw new IpfsNodeError(
       `block ${cid} is too big: ${size} bytes, at most ${MAX_BLOCK_BYTES} are stored; use a smaller chunk size`,

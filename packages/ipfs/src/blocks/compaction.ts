@@ -96,7 +96,7 @@ async function moveRows(
     // Removed, or dropped and stored anew elsewhere, since the scan saw it.
     if (from === undefined || !victims.has(from.segment)) continue
     const data = new Uint8Array(from.length)
-    if (await isRead(files, from, data)) records.push({ multihash, data, leaf: from.leaf, from })
+    if (await isRead(files, from, data)) records.push({ multihash, content: { data }, leaf: from.leaf, from })
     else lost.push({ multihash, from })
   }
   if (lost.length > 0) {

@@ -1,4 +1,4 @@
-import { asError, errorCode, raceSignal, type AbortOptions, type Limiter } from '@ipfs-cluster/base'
+import { asError, errorCode, lengthOf, raceSignal, type AbortOptions, type Limiter } from '@ipfs-cluster/base'
 import { IpfsNodeError, repoFull } from '../errors.ts'
 import { hasNoLinks } from '../links.ts'
 import type { Block } from '../types.ts'
@@ -175,7 +175,7 @@ class Committer implements GroupCommit {
   async #commit(written: Written, fresh: ReadonlyMap<string, NewRecord>): Promise<void> {
     const { committing, writer } = this.#components
     let bytes = 0
-    for (const { multihash, data } of fresh.values()) bytes += recordLength(multihash, data.length)
+    for (const { multihash, content } of fresh.values()) bytes += recordLength(multihash, lengthOf(content))
     this.#uncommittedBytes += bytes
     // The index has them from then on: never in both accounts, nor in neither.
     const counted = () => {
@@ -190,7 +190,7 @@ class Committer implements GroupCommit {
       counted()
       for (const key of fresh.keys()) this.#uncommitted.delete(key)
     }
-    this.#components.onStored([...fresh.values()].map(({ block }) => block))
+    this.#components.onStored([...fresh.values()].map(({ content }) => content))
   }
 }
 
@@ -210,8 +210,8 @@ function select(
       const multihash = block.cid.multihash.bytes
       const key = keyOf(multihash)
       if (known.has(key) || fresh.has(key) || wanted.has(key)) continue
-      wanted.set(key, { block, multihash, data: block.data, leaf: hasNoLinks(block.cid, block.data) })
-      needed += recordLength(multihash, block.data.length)
+      wanted.set(key, { multihash, content: block, leaf: hasNoLinks(block) })
+      needed += recordLength(multihash, lengthOf(block))
     }
     if (needed > 0 && needed > Math.min(quota, disk)) {
       const limit = quota < disk ? 'storageMax' : 'disk'
@@ -237,19 +237,20 @@ function* parts(blocks: readonly Block[]): Generator<readonly Block[]> {
   let part: Block[] = []
   let bytes = 0
   for (const block of blocks) {
-    if (part.length > 0 && bytes + block.data.length > GROUP_BYTES) {
+    const length = lengthOf(block)
+    if (part.length > 0 && bytes + length > GROUP_BYTES) {
       yield part
       part = []
       bytes = 0
     }
     part.push(block)
-    bytes += block.data.length
+    bytes += length
   }
   if (part.length > 0) yield part
 }
 
 function totalBytes(blocks: readonly Block[]): number {
-  return blocks.reduce((sum, { cid, data }) => sum + recordLength(cid.multihash.bytes, data.length), 0)
+  return blocks.reduce((sum, block) => sum + recordLength(block.cid.multihash.bytes, lengthOf(block)), 0)
 }
 
 function closed(path: string): IpfsNodeError {

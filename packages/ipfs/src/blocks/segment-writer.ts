@@ -1,3 +1,4 @@
+import { lengthOf, piecesOf, totalLength, type InPieces } from '@ipfs-cluster/base'
 import type { Block } from '../types.ts'
 import type { BlockIndex, GrownSegment, IndexChange } from './block-index.ts'
 import { MAX_HEADER_BYTES, recordLength, writeHeader, type Location } from './record.ts'
@@ -10,14 +11,14 @@ const SPLIT_BYTES = 1024 * 1024
 
 export interface Record {
   readonly multihash: Uint8Array
-  readonly data: Uint8Array
+  readonly content: InPieces
   readonly leaf: boolean
   /** Where it was before, when it is moved. */
   readonly from?: Location
 }
 
 export interface NewRecord extends Record {
-  readonly block: Block
+  readonly content: Block
 }
 
 /** Records that are in segment files but not durable and not in the index yet. */
@@ -112,11 +113,11 @@ async function allOf<T>(works: readonly Promise<T>[]): Promise<T[]> {
 
 /** Two halves of many bytes, or all of few. */
 function split(records: readonly Record[]): (readonly Record[])[] {
-  const bytes = records.reduce((sum, { data }) => sum + data.length, 0)
+  const bytes = records.reduce((sum, { content }) => sum + lengthOf(content), 0)
   if (bytes <= SPLIT_BYTES || records.length < LANES) return [records]
   let half = 0
   let at = 0
-  while (at < records.length - 1 && half < bytes / LANES) half += (records[at++] as Record).data.length
+  while (at < records.length - 1 && half < bytes / LANES) half += lengthOf((records[at++] as Record).content)
   return [records.slice(0, at), records.slice(at)]
 }
 
@@ -125,7 +126,11 @@ function layOut(
   segment: number,
   start: number,
 ): { readonly buffers: Uint8Array[]; readonly changes: IndexChange[]; readonly size: number } {
-  const copied = records.reduce((sum, { data }) => sum + (data.length < COPY_BYTES ? data.length : 0), 0)
+  const isCopied = (piece: Uint8Array) => piece.length < COPY_BYTES
+  const copied = records.reduce(
+    (sum, { content }) => sum + totalLength(piecesOf(content).filter(isCopied)),
+    0,
+  )
   const scratch = Buffer.allocUnsafe(copied + records.length * MAX_HEADER_BYTES)
   const buffers: Uint8Array[] = []
   const changes: IndexChange[] = []
@@ -136,18 +141,21 @@ function layOut(
     if (used > flushed) buffers.push(scratch.subarray(flushed, used))
     flushed = used
   }
-  for (const { multihash, data, leaf, from } of records) {
-    used = writeHeader(scratch, used, { multihash, dataLength: data.length, leaf })
-    const length = recordLength(multihash, data.length)
-    const to = { segment, offset: position + length - data.length, length: data.length, leaf }
+  for (const { multihash, content, leaf, from } of records) {
+    const dataLength = lengthOf(content)
+    used = writeHeader(scratch, used, { multihash, dataLength, leaf })
+    const length = recordLength(multihash, dataLength)
+    const to = { segment, offset: position + length - dataLength, length: dataLength, leaf }
     changes.push(from === undefined ? { multihash, to } : { multihash, from, to })
     position += length
-    if (data.length < COPY_BYTES) {
-      scratch.set(data, used)
-      used += data.length
-    } else {
-      flush()
-      buffers.push(data)
+    for (const piece of piecesOf(content)) {
+      if (isCopied(piece)) {
+        scratch.set(piece, used)
+        used += piece.length
+      } else {
+        flush()
+        buffers.push(piece)
+      }
     }
   }
   flush()

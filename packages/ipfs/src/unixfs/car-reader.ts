@@ -2,7 +2,7 @@
  * Reads CARv1 and CARv2 as streams (https://ipld.io/specs/transport/car): of version 2 the sections that it holds; its padding and its index
  * are passed over. Memory: what a section takes, and a piece of the source.
  */
-import { CodedError, EMPTY_BYTES, errorMessage } from '@ipfs-cluster/base'
+import { CodedError, createGatherer, EMPTY_BYTES, errorMessage, joined, withPieces } from '@ipfs-cluster/base'
 import * as dagCbor from '@ipld/dag-cbor'
 import { CID } from 'multiformats/cid'
 import { checkedCid } from '../cid-text.ts'
@@ -12,8 +12,6 @@ import type { Block } from '../types.ts'
 const MAX_SECTION_BYTES = 32 * 1024 * 1024
 /** Bytes of a header that names its roots. Decoded, CBOR takes up to thirty times its size. */
 const MAX_HEADER_BYTES = 64 * 1024
-/** Allocated for a section before its bytes have come. */
-const BELIEVED_BYTES = 512 * 1024
 /** Bytes of a CID, far above what a digest needs. */
 const MAX_CID_BYTES = 2048
 /** What a length may take; a double is exact up to 7 of them, and a section beyond that is refused anyway. */
@@ -36,7 +34,7 @@ export interface Car {
   readonly version: 1 | 2
   /** As the header names them. */
   readonly roots: readonly CID[]
-  /** To be read once, to its end; not verified. The data are views of what the source gave. */
+  /** To be read once, to its end; not verified. The data are views of what the source gave, in the pieces that it gave. */
   readonly blocks: AsyncGenerator<Block>
 }
 
@@ -63,7 +61,7 @@ async function readHeader(bytes: ByteReader, end?: number): Promise<Header | und
   const section = await readSection(bytes, MAX_HEADER_BYTES, 'header', end)
   if (section === undefined) return undefined
   try {
-    const value = dagCbor.decode(section)
+    const value = dagCbor.decode(joined(section))
     return typeof value === 'object' && value !== null ? value : {}
   } catch (cause) {
     throw new CarError(`invalid header: ${errorMessage(cause)}`, cause)
@@ -81,7 +79,7 @@ function rootsOf({ roots }: Header): CID[] {
 
 /** Moves on to the sections of a CARv2. Returns the position of their end. */
 async function enterV2(bytes: ByteReader): Promise<number> {
-  const header = await bytes.take(V2_HEADER_BYTES)
+  const header = joined(await bytes.take(V2_HEADER_BYTES))
   const view = new DataView(header.buffer, header.byteOffset, header.length)
   const [offset, size, index] = [16, 24, 32].map(at => view.getBigUint64(at, true)) as [
     bigint,
@@ -109,21 +107,25 @@ async function* readBlocks(bytes: ByteReader, end?: number): AsyncGenerator<Bloc
   await bytes.skip(Number.POSITIVE_INFINITY)
 }
 
-function blockOf(section: Uint8Array, at: number): Block {
-  let split: [CID, Uint8Array]
+function blockOf(section: readonly Uint8Array[], at: number): Block {
   try {
-    split = CID.decodeFirst(section)
-  } catch (cause) {
-    throw new CarError(`a block without a CID, at byte ${at}: ${errorMessage(cause)}`, cause)
-  }
-  const [{ bytes }, data] = split
-  try {
+    const [head = EMPTY_BYTES, ...rest] = withWholeCid(section)
+    const [{ bytes }, data] = CID.decodeFirst(head)
     if (bytes.length > MAX_CID_BYTES) throw new RangeError(`more than ${MAX_CID_BYTES} bytes`)
     // With its own copy of the bytes: it may outlive the data.
-    return { cid: checkedCid(CID.decode(bytes.slice())), data }
+    const cid = checkedCid(CID.decode(bytes.slice()))
+    return withPieces({ cid }, data.length === 0 && rest.length > 0 ? rest : [data, ...rest])
   } catch (cause) {
     throw new CarError(`a block without a CID, at byte ${at}: ${errorMessage(cause)}`, cause)
   }
+}
+
+/** The pieces, of which the first is no shorter than a CID may be, unless it is the only one. */
+function withWholeCid(pieces: readonly Uint8Array[]): readonly Uint8Array[] {
+  let head = EMPTY_BYTES
+  let used = 0
+  while (head.length <= MAX_CID_BYTES && used < pieces.length) head = joined(pieces.slice(0, ++used))
+  return [head, ...pieces.slice(used)]
 }
 
 function checked(cid: CID, where: string): CID {
@@ -140,7 +142,7 @@ async function readSection(
   maxBytes: number,
   what: string,
   end?: number,
-): Promise<Uint8Array | undefined> {
+): Promise<readonly Uint8Array[] | undefined> {
   const at = bytes.position
   if (at === end) return undefined
   const size = await readLength(bytes, at)
@@ -186,8 +188,8 @@ interface ByteReader {
   tryByte(): number | undefined
   /** The next byte; `undefined` at the end. */
   byte(): Promise<number | undefined>
-  /** A view where they came in one piece. @throws CarError when the source ends before. */
-  take(length: number): Promise<Uint8Array>
+  /** Views of the source's pieces, unless these are many. @throws CarError when the source ends before. */
+  take(length: number): Promise<readonly Uint8Array[]>
   /** @throws CarError when the source ends before, unless that is at infinity. */
   skip(length: number): Promise<void>
 }
@@ -234,21 +236,12 @@ function createByteReader(source: AsyncIterable<Uint8Array>): ByteReader {
     tryByte,
     byte: async () => ((await next()) ? tryByte() : undefined),
     async take(length) {
-      if (piece.length - start >= length) return some(length)
-      // What is claimed is believed as far as usual blocks go. One buffer that grows: a piece may be a single byte.
-      let out = new Uint8Array(Math.min(length, BELIEVED_BYTES))
-      for (let filled = 0; filled < length;) {
+      const taken = createGatherer(length)
+      while (taken.length < length) {
         if (start === piece.length && !(await next())) throw endsEarly(position)
-        if (filled === out.length) {
-          const grown = new Uint8Array(Math.min(length, 2 * out.length))
-          grown.set(out)
-          out = grown
-        }
-        const part = some(out.length - filled)
-        out.set(part, filled)
-        filled += part.length
+        taken.add(some(length - taken.length))
       }
-      return out
+      return taken.take()
     },
     async skip(length) {
       for (let left = length; left > 0;) {

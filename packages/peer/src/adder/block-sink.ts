@@ -8,6 +8,7 @@ import {
   Channel,
   createStallGuard,
   errorMessage,
+  lengthOf,
   raceSignal,
   type Clock,
   type Logger,
@@ -174,7 +175,7 @@ export function createBlockSink(
 function offer(destination: Destination, block: NodeWithMeta, queueShare: QueueShare): boolean {
   const { queue, state } = destination
   if (state.failure !== undefined || state.left) return true
-  const { length } = block.data
+  const length = lengthOf(block)
   // A block that is larger than any share has to pass, too.
   if (queue.size > 0 && state.queuedBytes + length > queueShare.bytes()) return false
   if (queue.size === 0) progress(destination)
@@ -232,7 +233,7 @@ function startDestination(
     for await (const block of queue) {
       progress({ guards })
       state.tookAt = clock.monotonic()
-      state.queuedBytes -= block.data.length
+      state.queuedBytes -= lengthOf(block)
       moved(state)
       yield block
     }

@@ -1,6 +1,6 @@
 /** What can be said of a block by itself: whether it is what its CID says, and where it leads to. */
-import { equalBytes } from '@ipfs-cluster/base'
-import { linksOf } from '@ipfs-cluster/ipfs/car'
+import { equalBytes, piecesOf } from '@ipfs-cluster/base'
+import { linksOf, type Block } from '@ipfs-cluster/ipfs/car'
 import type { CID } from 'multiformats/cid'
 import { hasherOfCode } from './hashing.ts'
 
@@ -17,11 +17,11 @@ export function isIdentity(cid: CID): boolean {
 }
 
 /** `undefined`: nobody here knows the hash function. */
-export function matchesCid(cid: CID, data: Uint8Array): boolean | undefined {
-  const { code, digest } = cid.multihash
-  if (code === IDENTITY) return equalBytes(data, digest)
+export function matchesCid(block: Block): boolean | undefined {
+  const { code, digest } = block.cid.multihash
+  if (code === IDENTITY) return equalBytes(block.data, digest)
   const hasher = hasherOfCode(code)
-  return hasher === undefined ? undefined : equalBytes(hasher.digest(data), digest)
+  return hasher === undefined ? undefined : equalBytes(hasher.digest(...piecesOf(block)), digest)
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { NodeWithMeta } from '@ipfs-cluster/api'
-import { equalBytes, errorCode, errorMessage } from '@ipfs-cluster/base'
-import { CarError, readCar } from '@ipfs-cluster/ipfs/car'
+import { equalBytes, errorCode, errorMessage, lengthOf, piecesOf, withPieces } from '@ipfs-cluster/base'
+import { CarError, hasNoLinks, readCar, type Block } from '@ipfs-cluster/ipfs/car'
 import { decode as decodeDagPb } from '@ipld/dag-pb'
 import { UnixFS } from 'ipfs-unixfs'
 import type { CID } from 'multiformats/cid'
@@ -66,18 +66,20 @@ async function importBlocks(
   let size = 0n
   let dagSize: bigint | undefined
   let hasRoot = isIdentity(root)
-  for await (const { cid, data } of blocks) {
-    verify(cid, data)
-    bytes += BigInt(data.length)
-    const { links, linked, fileSize } = decoding(cid, () => inspect(cid, data))
+  for await (const block of blocks) {
+    const { cid } = block
+    const length = lengthOf(block)
+    verify(block)
+    bytes += BigInt(length)
+    const { links, linked, fileSize } = decoding(cid, () => inspect(block, length))
     if (isIdentity(cid) || !(await ledger.arrived(cid, links))) continue
-    const cumulativeSize = BigInt(data.length + linked)
+    const cumulativeSize = BigInt(length + linked)
     if (isSameBlock(cid, root)) {
       hasRoot = true
       size = BigInt(fileSize())
       if (root.code === RAW || root.code === DAG_PB) dagSize = cumulativeSize
     }
-    await put({ cid, data, cumulativeSize })
+    await put(withPieces({ cid, cumulativeSize }, piecesOf(block)))
     stored++
   }
   if (stored === 0) throw badCar('the CAR has no blocks')
@@ -99,8 +101,9 @@ function onlyRoot(roots: readonly CID[]): CID {
   return root
 }
 
-function verify(cid: CID, data: Uint8Array): void {
-  const matches = matchesCid(cid, data)
+function verify(block: Block): void {
+  const { cid } = block
+  const matches = matchesCid(block)
   if (matches === undefined) throw badCar(`cannot verify the block ${cid}: unknown hash function`)
   if (!matches)
     throw badCar(`mismatch in content integrity: the data of block ${cid} is not what its CID says`)
@@ -114,16 +117,20 @@ interface Inspected {
   readonly fileSize: () => number | bigint
 }
 
-function inspect(cid: CID, data: Uint8Array): Inspected {
-  if (cid.code === RAW) return { links: [], linked: 0, fileSize: () => data.length }
+function inspect(block: Block, length: number): Inspected {
+  const { cid } = block
+  if (cid.code === RAW) return { links: [], linked: 0, fileSize: () => length }
   if (cid.code !== DAG_PB) {
-    return { links: linksBeyond(cid, data), linked: 0, fileSize: () => 0 }
+    return { links: linksBeyond(cid, block.data), linked: 0, fileSize: () => 0 }
   }
-  const { Links, Data } = decodeDagPb(data)
+  // Most blocks are leaves, which need not be joined.
+  if (hasNoLinks(block))
+    return { links: [], linked: 0, fileSize: () => unixfsSize(decodeDagPb(block.data).Data) }
+  const { Links, Data } = decodeDagPb(block.data)
   // What nobody checks may be any number.
   const linked = Math.min(
     Links.reduce((sum, { Tsize = 0 }) => sum + Tsize, 0),
-    Number.MAX_SAFE_INTEGER - data.length,
+    Number.MAX_SAFE_INTEGER - length,
   )
   return { links: withoutIdentities(Links.map(({ Hash }) => Hash)), linked, fileSize: () => unixfsSize(Data) }
 }

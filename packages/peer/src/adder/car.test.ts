@@ -30,7 +30,9 @@ function carOf(header: unknown, blocks: readonly Block[]): Uint8Array {
   ])
 }
 
-const leaves = [0, 1, 2].map(i => testBlock(encodeLeaf('file', [testBytes(1000, `${i}`)]), 0x70, 0))
+const leaves = [0, 1, 2].map(i =>
+  testBlock(concatBytes(encodeLeaf('file', [testBytes(1000, `${i}`)])), 0x70, 0),
+)
 const root = testBlock(
   encodeFileNode(leaves.map(({ cid, data }) => ({ cid, cumulativeSize: data.length, fileSize: 1000 }))),
   0x70,

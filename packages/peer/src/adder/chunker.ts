@@ -1,10 +1,10 @@
 /** Cuts a stream of bytes into chunks, as Kubo's `--chunker` says (formats: boxo `chunker`). */
-import { concatBytes } from '@ipfs-cluster/base'
+import { createGatherer } from '@ipfs-cluster/base'
 import { buzhashChunks } from './buzhash.ts'
 import { unsupported } from './errors.ts'
 import { rabinChunks, type RabinSizes } from './rabin.ts'
 
-/** The pieces of a chunk in order: whoever frames it copies them once, into the block. */
+/** The pieces of a chunk, in order: whoever frames it puts others around them. */
 export type Chunk = readonly Uint8Array[]
 
 /** Chunks share memory with the source's buffers where they can, so a source must not reuse its buffers. */
@@ -14,8 +14,6 @@ export type Chunker = (source: AsyncIterable<Uint8Array>) => AsyncIterable<Chunk
 const MAX_CHUNK_BYTES = 2 * 1024 * 1024 - 256
 const DEFAULT_CHUNK_BYTES = 256 * 1024
 const MIN_RABIN_BYTES = 16
-/** Pieces of one chunk kept apart; more are copied together, since a client may send its bytes one by one. */
-const MAX_PIECES = 32
 
 /** @throws AdderError `ADD_UNSUPPORTED` with Go's text for a specification that is none. */
 export function createChunker(specification: string): Chunker {
@@ -43,7 +41,7 @@ export function createChunker(specification: string): Chunker {
 }
 
 async function* fixedChunks(source: AsyncIterable<Uint8Array>, size: number): AsyncGenerator<Chunk> {
-  const pending = createAccumulator(size)
+  const pending = createGatherer(size)
   for await (const buffer of source) {
     let at = 0
     while (buffer.length - at >= size - pending.length) {
@@ -55,35 +53,6 @@ async function* fixedChunks(source: AsyncIterable<Uint8Array>, size: number): As
     if (at < buffer.length) pending.add(buffer.subarray(at))
   }
   if (pending.length > 0) yield pending.take()
-}
-
-/** Gathers up to `size` bytes, without a copy as long as they come in few pieces. */
-function createAccumulator(size: number) {
-  let pieces: Uint8Array[] = []
-  let whole: Uint8Array | undefined
-  let length = 0
-  return {
-    get length() {
-      return length
-    },
-    add(piece: Uint8Array) {
-      if (whole === undefined && pieces.length === MAX_PIECES) {
-        whole = new Uint8Array(size)
-        whole.set(concatBytes(pieces))
-        pieces = []
-      }
-      if (whole === undefined) pieces.push(piece)
-      else whole.set(piece, length)
-      length += piece.length
-    },
-    take(): Chunk {
-      const chunk = whole === undefined ? pieces : [whole.subarray(0, length)]
-      pieces = []
-      whole = undefined
-      length = 0
-      return chunk
-    },
-  }
 }
 
 function rabinSizes(parameters: readonly string[]): RabinSizes {

@@ -25,7 +25,8 @@ export const hasherOfCode: (code: number) => Hasher | undefined = hashFunctionOf
 
 /** Names blocks: the hash, and the CID version of everything but raw leaves, which are always version 1. */
 export interface CidBuilder {
-  cid(codec: typeof RAW | typeof DAG_PB, data: Uint8Array): CID
+  /** @param pieces bytes of the block, in order. */
+  cid(codec: typeof RAW | typeof DAG_PB, pieces: readonly Uint8Array[]): CID
 }
 
 /** @throws AdderError `ADD_UNSUPPORTED` for CIDv0 with another hash than sha2-256: there is no such CID. */
@@ -35,8 +36,8 @@ export function createCidBuilder(hashFun: string, cidVersion: 0 | 1): CidBuilder
     throw unsupported('cid-version', `the hash ${hashFun} needs CID version 1: add cid-version=1`)
   }
   return {
-    cid(codec, data) {
-      const digest = createDigest(hasher.code, hasher.digest(data))
+    cid(codec, pieces) {
+      const digest = createDigest(hasher.code, hasher.digest(...pieces))
       return CID.create(codec === DAG_PB ? cidVersion : 1, codec, digest)
     },
   }

@@ -10,6 +10,7 @@ import {
   type PeerId,
   type Pin,
 } from '@ipfs-cluster/api'
+import { lengthOf } from '@ipfs-cluster/base'
 import { blockKey, FingerprintSet } from '@ipfs-cluster/ipfs/car'
 import type { CID } from 'multiformats/cid'
 import {
@@ -132,7 +133,7 @@ export function createShardedSink(
     allocations: () => open?.sink.allocations() ?? [],
     async put(block) {
       if (!seen.add(blockKey(block.cid))) return
-      const size = BigInt(block.data.length)
+      const size = BigInt(lengthOf(block))
       if (open !== undefined && open.bytes + size >= limit) {
         if (open.bytes === 0n) throw shardTooSmall(size, limit)
         await closeShard(open)

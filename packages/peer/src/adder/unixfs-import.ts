@@ -1,6 +1,5 @@
 import type { NodeWithMeta } from '@ipfs-cluster/api'
-import { concatBytes } from '@ipfs-cluster/base'
-import type { CID } from 'multiformats/cid'
+import { concatBytes, totalLength, withPieces } from '@ipfs-cluster/base'
 import type { Chunk, Chunker } from './chunker.ts'
 import { createDirectory, makeDirectories, putFile, storeDirectory, type Directory } from './directory.ts'
 import { badContent } from './errors.ts'
@@ -118,14 +117,10 @@ async function* importContent(
 }
 
 async function storeLeaf(options: ImportOptions, chunk: Chunk): Promise<DagNode> {
-  const length = chunk.reduce((total, piece) => total + piece.length, 0)
-  if (!options.rawLeaves) {
-    const data = encodeLeaf(options.layout === 'trickle' ? 'raw' : 'file', chunk)
-    return await storeNode(options, data, 0, length)
-  }
-  const [only] = chunk
-  const data = chunk.length === 1 && only !== undefined ? only : concatBytes(chunk)
-  return await storeBlock(options, options.cids.cid(RAW, data), data, 0, length)
+  const length = totalLength(chunk)
+  if (options.rawLeaves) return await storeBlock(options, RAW, chunk, { linked: 0, fileSize: length })
+  const leaf = encodeLeaf(options.layout === 'trickle' ? 'raw' : 'file', chunk)
+  return await storeBlock(options, DAG_PB, leaf, { linked: 0, fileSize: length })
 }
 
 /** @param linked bytes of everything below the node. @param fileSize bytes of the file it stands for. */
@@ -135,18 +130,18 @@ async function storeNode(
   linked: number,
   fileSize: number,
 ): Promise<DagNode> {
-  return await storeBlock(options, options.cids.cid(DAG_PB, data), data, linked, fileSize)
+  return await storeBlock(options, DAG_PB, [data], { linked, fileSize })
 }
 
 async function storeBlock(
-  { put }: ImportOptions,
-  cid: CID,
-  data: Uint8Array,
-  linked: number,
-  fileSize: number,
+  { cids, put }: ImportOptions,
+  codec: typeof RAW | typeof DAG_PB,
+  pieces: readonly Uint8Array[],
+  { linked, fileSize }: { readonly linked: number; readonly fileSize: number },
 ): Promise<DagNode> {
-  const cumulativeSize = data.length + linked
-  await put({ cid, data, cumulativeSize: BigInt(cumulativeSize) })
+  const cid = cids.cid(codec, pieces)
+  const cumulativeSize = totalLength(pieces) + linked
+  await put(withPieces({ cid, cumulativeSize: BigInt(cumulativeSize) }, pieces))
   return { cid, cumulativeSize, fileSize }
 }
 

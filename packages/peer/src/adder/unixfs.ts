@@ -1,8 +1,8 @@
 /**
  * UnixFS nodes as bytes. The protobufs are written by hand: they are a few fields, their exact form decides the CIDs, and a leaf is
- * framed with one copy of its data (formats: UnixFS specification, dag-pb specification).
+ * framed without a copy of its data (formats: UnixFS specification, dag-pb specification).
  */
-import { concatBytes, EMPTY_BYTES } from '@ipfs-cluster/base'
+import { concatBytes, EMPTY_BYTES, totalLength } from '@ipfs-cluster/base'
 import { encode, prepare } from '@ipld/dag-pb'
 import type { CID } from 'multiformats/cid'
 
@@ -25,15 +25,15 @@ const TYPE = { raw: 0, directory: 1, file: 2, symlink: 4, hamtShard: 5 } as cons
 const MURMUR3 = 0x22
 export const SHARD_WIDTH = 256
 
-/** A leaf with these data, as kind `file` (balanced layout) or `raw` (trickle layout). */
-export function encodeLeaf(kind: 'file' | 'raw', data: readonly Uint8Array[]): Uint8Array {
-  const length = data.reduce((sum, piece) => sum + piece.length, 0)
+/** A leaf with these data, as kind `file` (balanced layout) or `raw` (trickle layout), in pieces. */
+export function encodeLeaf(kind: 'file' | 'raw', data: readonly Uint8Array[]): readonly Uint8Array[] {
+  const length = totalLength(data)
   const head = [0x08, TYPE[kind]]
   if (length > 0) head.push(0x12, ...varint(length))
   const tail = [0x18, ...varint(length)]
   const unixfsLength = head.length + length + tail.length
   const start = Uint8Array.of(0x0a, ...varint(unixfsLength), ...head)
-  return concatBytes([start, ...data, Uint8Array.from(tail)])
+  return [start, ...data, Uint8Array.from(tail)]
 }
 
 /** An inner node of a file. */

@@ -211,7 +211,7 @@ async function* promptly(
 /** A block that is not what its CID says never leaves. One whose hash function nobody here knows does. */
 async function* verified(blocks: AsyncIterable<Block>): AsyncGenerator<Block> {
   for await (const block of blocks) {
-    if (matchesCid(block.cid, block.data) === false) {
+    if (matchesCid(block) === false) {
       throw new ExportError(`the data of block ${block.cid} is not what its CID says`, {
         code: 'EXPORT_BAD_BLOCK',
         cid: block.cid.toString(),

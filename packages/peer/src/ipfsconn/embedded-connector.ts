@@ -3,6 +3,7 @@ import {
   anySignal,
   errorCode,
   errorMessage,
+  lengthOf,
   raceSignal,
   silentMeter,
   type AbortOptions,
@@ -306,8 +307,8 @@ async function storeInGroups(
     while (true) {
       const { done, value } = await raceSignal(source.next(), either)
       if (done === true) break
-      group.push({ cid: value.cid, data: value.data })
-      bytes += value.data.length
+      group.push(value)
+      bytes += lengthOf(value)
       if (bytes >= groupBytes() || group.length >= GROUP_BLOCKS) await store()
     }
     await store()

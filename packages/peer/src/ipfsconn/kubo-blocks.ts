@@ -8,12 +8,14 @@ import {
   anySignal,
   Channel,
   concatBytes,
+  createStallGuard,
+  lengthOf,
+  piecesOf,
   raceSignal,
   utf8,
   type AbortOptions,
   type Clock,
   type Random,
-  createStallGuard,
 } from '@ipfs-cluster/base'
 import { CID } from 'multiformats/cid'
 import { blockPrefix, type BlockPrefix } from './block-prefix.ts'
@@ -171,13 +173,13 @@ async function putAlike(
 }
 
 /** One part of the form, in as many writes as are worth it. */
-function partOf(boundary: string, { cid, data }: NodeWithMeta): Uint8Array[] {
+function partOf(boundary: string, block: NodeWithMeta): Uint8Array[] {
   const head = utf8(
-    `--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="${cid}"\r\n` +
+    `--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="${block.cid}"\r\n` +
       'Content-Type: application/octet-stream\r\n\r\n',
   )
-  const writes = [head, data, PART_END]
-  return data.length <= SMALL_PART_BYTES ? [concatBytes(writes)] : writes
+  const writes = [head, ...piecesOf(block), PART_END]
+  return lengthOf(block) <= SMALL_PART_BYTES ? [concatBytes(writes)] : writes
 }
 
 function keyOf(path: string, answer: unknown): CID {

@@ -3,6 +3,7 @@ import type { IPFSPinInfo, NodeWithMeta } from '@ipfs-cluster/api'
 import {
   DURATION_BOUNDS_S,
   errorCode,
+  lengthOf,
   OPENCENSUS_BYTES_BOUNDS,
   OPENCENSUS_MS_BOUNDS,
   type Clock,
@@ -193,9 +194,9 @@ function blockMetrics(meter: Meter) {
       puts.add()
       try {
         await store(
-          observed(blocks, ({ data }) => {
+          observed(blocks, block => {
             added.add()
-            size.add({}, data.length)
+            size.add({}, lengthOf(block))
           }),
         )
       } catch (error) {
