@@ -154,7 +154,6 @@ test('missing keys mean what they mean in Go', () => {
   assert.deepEqual(peer.informers.tags?.tags, {})
   assert.equal(peer.informers.disk, undefined)
   assert.equal(peer.restapi, undefined)
-  assert.equal(peer.tracker.maxPinQueueSize, 1_000_000)
   assert.equal(peer.network.peerstorePath, '/folder/peerstore')
 })
 

@@ -100,7 +100,6 @@ export function toPeerConfig(config: ServiceConfig, folder: string, env: Environ
       rebroadcastIntervalMs: crdt.rebroadcast_interval,
     },
     tracker: {
-      maxPinQueueSize: stateless.max_pin_queue_size,
       concurrentPins: stateless.concurrent_pins,
       priorityPinMaxAgeMs: stateless.priority_pin_max_age,
       priorityPinMaxRetries: stateless.priority_pin_max_retries,

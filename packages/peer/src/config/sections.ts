@@ -279,6 +279,7 @@ export const embeddedSection = section('embedded', {
 })
 
 export const statelessSection = section('stateless', {
+  // Kept for Go, whose queue is in memory. Ours is on the disk, and no pin has an error because it has to wait.
   max_pin_queue_size: field(int, 1_000_000, {
     emptyIsDefault: true,
     omit: value => value === 1_000_000,

@@ -14,6 +14,7 @@ import { FakeWire } from './fake-network.ts'
 import { requestOf } from './test-nodes.ts'
 import { topicOf } from './topic.ts'
 import type { Consensus, CrdtConsensusConfig } from './types.ts'
+import { pinsOf } from '../state/test-state.ts'
 
 const defaults: CrdtConsensusConfig = {
   clusterName: 'test',
@@ -61,8 +62,7 @@ test('pins and unpins reach the others, and each learns of the change', async ()
   for (const peer of [a, b, c]) {
     await until(async () => (await listed(peer)).length === 2)
     const seen = new Set<string>()
-    while (seen.size < 2)
-      for (const { pin } of (await peer.changes.next(10)).changes) seen.add(pin?.name ?? '')
+    while (seen.size < 2) for (const { pin } of await pinsOf(peer.changes.next(10))) seen.add(pin?.name ?? '')
     assert.deepEqual([...seen].sort(), ['pin 1', 'pin 2'])
   }
   await c.logUnpin(cidOf(1))

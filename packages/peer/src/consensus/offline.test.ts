@@ -11,6 +11,7 @@ import {
 } from '@ipfs-cluster/base'
 import { markCrdt, summarizeCrdt } from '@ipfs-cluster/crdt'
 import { createPinState, openPinOutbox } from '../state/index.ts'
+import { pinsOf } from '../state/test-state.ts'
 import { openOfflineState, repairMarkedState } from './offline.ts'
 
 const CIDS = [
@@ -46,8 +47,8 @@ test('pins that are added offline are listed, and are news for the next start', 
     snapshot: () => assert.fail(),
   }
   const { changes } = createPinState({ store, entries, outbox, logger: silentLogger })
-  const batch = await changes.next(10)
-  assert.deepEqual(batch.changes.map(({ cid }) => `${cid}`).toSorted(), CIDS.map(String).toSorted())
+  const changed = await pinsOf(changes.next(10))
+  assert.deepEqual(changed.map(({ cid }) => `${cid}`).toSorted(), CIDS.map(String).toSorted())
 })
 
 test('what the source of pins throws, and a signal, end the adding', async () => {

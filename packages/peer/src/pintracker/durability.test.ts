@@ -152,7 +152,13 @@ function endlessPinset(clock: Clock): Pick<FakePinset, 'state' | 'changes'> & { 
           testCid(feed.sent + i),
         )
         feed.sent += cids.length
-        return { changes: cids.map(cid => ({ cid, pin: pinOf(cid) })), ack: [] }
+        return {
+          async *changes(most) {
+            for (let at = 0; at < cids.length; at += most)
+              yield cids.slice(at, at + most).map(cid => ({ cid, pin: pinOf(cid) }))
+          },
+          ack: [],
+        }
       },
     },
     grow(to) {

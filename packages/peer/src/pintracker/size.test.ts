@@ -249,7 +249,7 @@ describe('sizes in rows', () => {
     size: 0,
     continues: false,
   }
-  const context: TransitionContext = { now: NOW, waiting: 0, config: DEFAULT_PIN_TRACKER_CONFIG }
+  const context: TransitionContext = { now: NOW, config: DEFAULT_PIN_TRACKER_CONFIG }
   const after = (...events: readonly TrackerEvent[]) =>
     events.reduce<Row | undefined>((row, event) => transition(row, event, context).row, undefined)
   const done: TrackerEvent = { type: 'done', generation: 0, size: 500 }

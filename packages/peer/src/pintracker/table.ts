@@ -104,8 +104,7 @@ export async function openTable(root: Store, clock: Clock, config: PinTrackerCon
     for (const { cid, event } of events) {
       const entry = known.get(cidText(cid))
       const before = entry?.now
-      const waiting = waitingOf(next)
-      const { row, cancel } = transition(before, event, { now, waiting, config })
+      const { row, cancel } = transition(before, event, { now, config })
       if (entry !== undefined) entry.now = row
       if (before !== undefined) next[before.status]--
       if (row !== undefined) next[row.status]++

@@ -82,8 +82,11 @@ export function createFakePinset(store: () => Store): FakePinset {
           const rows = await Array.fromAsync(store().entries({ ...prefixRange(OUTBOX), limit }))
           if (rows.length > 0) {
             const cids = new Map(rows.map(([, bytes]) => [toHex(bytes), cidOfBytes(bytes)]))
+            const changes = [...cids.values()].map(cid => ({ cid, pin: pins.get(cidText(cid)) }))
             return {
-              changes: [...cids.values()].map(cid => ({ cid, pin: pins.get(cidText(cid)) })),
+              async *changes(most) {
+                for (let at = 0; at < changes.length; at += most) yield changes.slice(at, at + most)
+              },
               ack: rows.map(([key]): StoreOp => ({ type: 'del', key })),
             }
           }

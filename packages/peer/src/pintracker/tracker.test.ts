@@ -301,22 +301,6 @@ describe('the order of work', () => {
     await until(async () => (await world.tracker.status(testCid(1))).status === TRACKER_STATUS.pinned)
     assert.equal((await world.tracker.status(testCid(1))).attemptCount, 0)
   })
-
-  test('more pins than the queue takes have an error, and are pinned when there is room', async () => {
-    const world = await createWorld({ config: { maxPinQueueSize: 10, concurrentPins: 1 } })
-    await using _ = world.tracker
-    const gate = Promise.withResolvers<void>()
-    world.daemon.delay = () => gate.promise
-    await world.pinset.put(...numbers(15).map(n => world.pin(n)))
-    await until(async () => (await world.list()).length === 15)
-    const refused = await world.list(TRACKER_STATUS.pin_error)
-    assert.equal(refused.length, 5)
-    assert.match(refused[0]?.error ?? '', /queue is full/)
-    gate.resolve()
-    await until(() => world.daemon.pinned.size === 10)
-    await world.clock.advance(RETRY_BASE_MS)
-    await until(() => world.daemon.pinned.size === 15)
-  })
 })
 
 describe('a daemon that is away', () => {

@@ -15,11 +15,12 @@ import {
   type Meter,
   type Random,
   type Store,
+  type StoreOp,
   type TaskScope,
 } from '@ipfs-cluster/base'
 import type { CID } from 'multiformats/cid'
 import type { IpfsConnector } from '../ipfsconn/index.ts'
-import type { PinChanges, PinState } from '../state/index.ts'
+import type { PinChange, PinChangeBatch, PinChanges, PinState } from '../state/index.ts'
 import { audit, DEFAULT_AUDIT_LIMITS, lostEvent, type AuditLimits } from './audit.ts'
 import { pinsetEvent } from './events.ts'
 import { inChunks, listStatus, statusesOf, withAnyStatus, type ListingComponents } from './listing.ts'
@@ -50,6 +51,11 @@ export interface PinTrackerComponents {
 
 /** Changes of the pinset applied in one batch. */
 const CHANGES_LIMIT = 1000
+/**
+ * Changes put in the order of their CIDs before they are applied. Of the millions that an import or a join leaves behind, any thousand are
+ * strewn over all files of the store, and each would cost opening one: here, and again when they are pinned, in the order of their arrival.
+ */
+const CHANGES_AHEAD = 8192
 /**
  * Rest after a full batch, as a share of the time it took: those who make changes have the thread to themselves for that long. After one that
  * is not full the rest is as long as the batch, so that the busier the peer is, the larger are the batches and the less each change costs.
@@ -232,27 +238,36 @@ async function followPinset(
   signal: AbortSignal,
 ): Promise<void> {
   const trouble = new LastingFailure(logger, clock)
+  const follow = async (part: readonly PinChange[], ack: readonly StoreOp[]) => {
+    const began = clock.monotonic()
+    pace.changed(began)
+    await table.exclusive(
+      async () => {
+        const events = part.map(({ cid, pin }) => ({
+          cid,
+          event: pinsetEvent(pin, self.id, runner.operations.get(cid)),
+        }))
+        runner.noticed(await table.apply(events, ack))
+      },
+      { signal },
+    )
+    trouble.succeeded('changes of the pinset are followed again')
+    if (gatherMs <= 0) return
+    const took = clock.monotonic() - began
+    const isFull = part.length >= CHANGES_LIMIT
+    await clock.sleep(isFull ? took * FOLLOWER_REST : Math.max(gatherMs, took), { signal })
+  }
+  const followBatch = async (batch: PinChangeBatch) => {
+    let part: readonly PinChange[] = []
+    for await (const next of batch.changes(CHANGES_LIMIT)) {
+      if (part.length > 0) await follow(part, [])
+      part = next
+    }
+    await follow(part, batch.ack)
+  }
   while (true) {
     try {
-      const batch = await changes.next(CHANGES_LIMIT, { signal })
-      const began = clock.monotonic()
-      pace.changed(began)
-      await table.exclusive(
-        async () => {
-          const events = batch.changes.map(({ cid, pin }) => ({
-            cid,
-            event: pinsetEvent(pin, self.id, runner.operations.get(cid)),
-          }))
-          runner.noticed(await table.apply(events, batch.ack))
-        },
-        { signal },
-      )
-      trouble.succeeded('changes of the pinset are followed again')
-      if (gatherMs > 0) {
-        const took = clock.monotonic() - began
-        const isFull = batch.changes.length >= CHANGES_LIMIT
-        await clock.sleep(isFull ? took * FOLLOWER_REST : Math.max(gatherMs, took), { signal })
-      }
+      await followBatch(await changes.next(CHANGES_AHEAD, { signal }))
     } catch (error) {
       signal.throwIfAborted()
       trouble.failed(

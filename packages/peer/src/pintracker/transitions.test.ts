@@ -16,7 +16,7 @@ import { DEFAULT_PIN_TRACKER_CONFIG } from './types.ts'
 
 const NOW = 1_700_000_000_000
 const HOUR = 3_600_000
-const context: TransitionContext = { now: NOW, waiting: 0, config: DEFAULT_PIN_TRACKER_CONFIG }
+const context: TransitionContext = { now: NOW, config: DEFAULT_PIN_TRACKER_CONFIG }
 
 type TrackEvent = Extract<TrackerEvent, { type: 'track' }>
 
@@ -105,17 +105,6 @@ describe('pins kept here', () => {
     const { row, cancel } = transition(after(here), { ...here, continues: true }, context)
     assert.equal(cancel, false)
     assert.equal(transition(row, { type: 'done', generation: 0 }, context).row?.status, 'pinned')
-  })
-
-  test('beyond the limit of the queue are refused with an error, and tried later', () => {
-    const full = { ...context, waiting: 1_000_000 }
-    const { row } = transition(undefined, here, full)
-    assert.equal(row?.status, 'pin_error')
-    assert.match(row?.error ?? '', /queue is full/)
-    assert.equal(row?.queue, 'retry')
-    assert.equal(row?.due, NOW + RETRY_BASE_MS)
-    assert.equal(transition(row, { type: 'recover', scope: 'one' }, full).row, row)
-    assert.equal(transition(after(here), here, full).row?.status, 'pin_queued', 'it waits already')
   })
 })
 
@@ -227,7 +216,6 @@ class Model {
   request = 0
   inDaemon = false
   everHere = false
-  waiting = 0
   now = NOW
   operation:
     | {
@@ -240,7 +228,7 @@ class Model {
 
   apply(event: TrackerEvent): void {
     const before = this.row
-    const { row, cancel } = transition(before, event, { ...context, now: this.now, waiting: this.waiting })
+    const { row, cancel } = transition(before, event, { ...context, now: this.now })
     checkRow(before, row, event)
     if (cancel && this.operation !== undefined) this.operation.cancelled = true
     if (before !== undefined && row !== undefined && !cancel) assert.equal(row.generation, before.generation)
@@ -352,24 +340,6 @@ describe('for any history of one CID', () => {
           assert.equal(model.row?.generation ?? 0, 0, 'no operation for what was never here')
       }),
       { numRuns: 5000 },
-    )
-  })
-
-  test('with a full queue, too, it is pinned at last', () => {
-    fc.assert(
-      fc.property(fc.array(anyStep, { maxLength: 30 }), steps => {
-        const model = new Model()
-        model.waiting = context.config.maxPinQueueSize
-        for (const step of steps) model.step(step)
-        model.step({ kind: 'track', place: 'here', request: 0, ageMs: 0 })
-        model.end('released', false)
-        while (model.row?.queue !== undefined) {
-          model.now = Math.max(model.now, model.row.due)
-          model.step({ kind: 'start' })
-          model.end('done', true)
-        }
-        assert.equal(model.row?.status, 'pinned')
-      }),
     )
   })
 })

@@ -50,8 +50,6 @@ export type TrackerEvent =
 export interface TransitionContext {
   /** Unix ms. */
   readonly now: number
-  /** Pins that wait for their first turn, all rows together. */
-  readonly waiting: number
   readonly config: PinTrackerConfig
 }
 
@@ -104,7 +102,7 @@ export function isPriority(
   return now < submitted + config.priorityPinMaxAgeMs && attempts <= config.priorityPinMaxRetries
 }
 
-/** Counts against `maxPinQueueSize`: waits for its turn and has not failed since it was asked for. */
+/** Waits for its turn and has not failed since it was asked for. */
 export function isWaiting(status: RowStatus): boolean {
   return status === 'pin_queued' || status === 'unexpectedly_unpinned'
 }
@@ -130,7 +128,7 @@ type TrackEvent = Extract<TrackerEvent, { type: 'track' }>
 const keep = (row: Row | undefined): Transition => ({ row, cancel: false })
 
 function trackHere(row: Row | undefined, event: TrackEvent, context: TransitionContext): Transition {
-  const { now, waiting, config } = context
+  const { now } = context
   const { submitted, direct } = event
   // A pin that failed before keeps its count; one that was pinned, remote or on its way out starts anew.
   const before = row !== undefined && waitsForPin(row) ? row : undefined
@@ -140,19 +138,6 @@ function trackHere(row: Row | undefined, event: TrackEvent, context: TransitionC
   const kept = row?.status === 'pinned' || before?.kept === true
   const base = { generation, attempts, changed: now, submitted, direct, size: event.size || measured, kept }
   const cancel = row !== undefined && !event.continues
-  const counted = row !== undefined && isWaiting(row.status)
-  if (!counted && waiting >= config.maxPinQueueSize) {
-    return {
-      cancel,
-      row: {
-        ...base,
-        status: 'pin_error',
-        queue: 'retry',
-        due: now + RETRY_BASE_MS,
-        error: `the pin queue is full: ${waiting} pins wait (max_pin_queue_size); it will be tried again`,
-      },
-    }
-  }
   return {
     cancel,
     row: {
@@ -160,7 +145,7 @@ function trackHere(row: Row | undefined, event: TrackEvent, context: TransitionC
       status: 'pin_queued',
       queue: pinQueue({ submitted, attempts }, context),
       // Asking again does not cost it its place.
-      due: counted ? Math.min(row.due, now) : now,
+      due: row !== undefined && isWaiting(row.status) ? Math.min(row.due, now) : now,
       error: '',
     },
   }
@@ -218,11 +203,10 @@ function failed(
 
 function recovered(row: Row | undefined, scope: 'one' | 'all', context: TransitionContext): Row | undefined {
   if (row === undefined) return undefined
-  const { now, waiting, config } = context
+  const { now } = context
   if (row.status === 'unpin_error')
     return { ...row, status: 'unpin_queued', due: now, changed: now, error: '' }
   if (row.status !== 'pin_error' && row.status !== 'unexpectedly_unpinned') return row
-  if (row.status === 'pin_error' && waiting >= config.maxPinQueueSize) return row
   if (scope === 'all' && isTooLarge(row)) return row
   const queue = scope === 'all' && row.attempts > 0 ? 'retry' : pinQueue(row, context)
   return { ...row, status: 'pin_queued', queue, due: now, changed: now, error: '' }

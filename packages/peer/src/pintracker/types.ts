@@ -4,8 +4,6 @@ import type { CID } from 'multiformats/cid'
 import type { IpfsPinProgress } from '../ipfsconn/index.ts'
 
 export interface PinTrackerConfig {
-  /** Queued pins beyond it are refused with an error status. @default 1_000_000 */
-  readonly maxPinQueueSize: number
   /** @default 10 */
   readonly concurrentPins: number
   /** Pins younger than this and with few attempts go first. @default 24 h */
@@ -17,7 +15,6 @@ export interface PinTrackerConfig {
 }
 
 export const DEFAULT_PIN_TRACKER_CONFIG: PinTrackerConfig = {
-  maxPinQueueSize: 1_000_000,
   concurrentPins: 10,
   priorityPinMaxAgeMs: 24 * 3_600_000,
   priorityPinMaxRetries: 5,

@@ -11,7 +11,7 @@ import { CID } from 'multiformats/cid'
 import * as Digest from 'multiformats/hashes/digest'
 import { EXPIRY_PREFIX } from './layout.ts'
 import { cidOfPinKey, pinKey } from './pin-key.ts'
-import { openTestState, putPin } from './test-state.ts'
+import { openTestState, pinsOf, putPin } from './test-state.ts'
 
 const RAW = 0x55
 const S = 1_000_000_000n
@@ -79,7 +79,7 @@ test('what is no pin is left out and counted; the CID is that of the key', async
   assert.equal(await world.state.get(cidOf(2)), undefined)
   assert.deepEqual(await names(world.state.list()), ['seven'])
   assert.equal(world.undecodable(), 3)
-  const { changes } = await world.changes.next(10)
+  const changes = await pinsOf(world.changes.next(10))
   assert.deepEqual(
     changes.map(({ cid }) => cid.toString()),
     [cidOf(1).toString()],
@@ -93,19 +93,19 @@ test('changes come again until they are acknowledged, once per CID, with the new
   await world.unpin(cidOf(2))
   const first = await world.changes.next(10)
   assert.deepEqual(
-    first.changes.map(({ cid, pin }) => [cid.equals(cidOf(1)), pin?.name]),
+    (await pinsOf(first)).map(({ cid, pin }) => [cid.equals(cidOf(1)), pin?.name]),
     [
       [true, 'b'],
       [false, undefined],
     ],
   )
-  assert.deepEqual(await world.changes.next(10), first)
+  assert.deepEqual((await world.changes.next(10)).ack, first.ack)
   // A change between reading and acknowledging is not lost.
   await world.pin(newPin(cidOf(1), { name: 'd' }))
   await world.store.batch(first.ack)
   const second = await world.changes.next(10)
   assert.deepEqual(
-    second.changes.map(({ pin }) => pin?.name),
+    (await pinsOf(second)).map(({ pin }) => pin?.name),
     ['d'],
   )
   await world.store.batch(second.ack)
@@ -117,11 +117,27 @@ test('changes come again until they are acknowledged, once per CID, with the new
   const waiting = world.changes.next(1)
   await world.pin(newPin(cidOf(3), { name: 'e' }), newPin(cidOf(4), { name: 'f' }))
   const third = await waiting
-  assert.equal(third.changes.length, 1)
+  assert.equal((await pinsOf(third)).length, 1)
   await world.store.batch(third.ack)
   assert.deepEqual(
-    (await world.changes.next(1)).changes.map(({ pin }) => pin?.name),
+    (await pinsOf(world.changes.next(1))).map(({ pin }) => pin?.name),
     ['f'],
+  )
+})
+
+test('the changes of a batch are in the order of their CIDs, and come in parts', async () => {
+  await using world = await setUp()
+  for (const n of [7, 3, 9, 1, 8, 2, 6]) await world.pin(newPin(cidOf(n), { name: `${n}` }))
+  const batch = await world.changes.next(5)
+  const parts = await Array.fromAsync(batch.changes(2))
+  assert.deepEqual(
+    parts.map(part => part.map(({ pin }) => pin?.name)),
+    [['1', '3'], ['7', '8'], ['9']],
+  )
+  await world.store.batch(batch.ack)
+  assert.deepEqual(
+    (await pinsOf(world.changes.next(5))).map(({ pin }) => pin?.name),
+    ['2', '6'],
   )
 })
 
@@ -130,8 +146,11 @@ test('a change that nobody can read does not hold up the next', async () => {
   await world.crdt.commit([{ type: 'put', key: pinKey(cidOf(1)), value: utf8('no pin') }])
   const waiting = world.changes.next(1)
   await world.pin(newPin(cidOf(2), { name: 'good' }))
+  const unreadable = await waiting
+  assert.deepEqual(await pinsOf(unreadable), [])
+  await world.store.batch(unreadable.ack)
   assert.deepEqual(
-    (await waiting).changes.map(({ pin }) => pin?.name),
+    (await pinsOf(world.changes.next(1))).map(({ pin }) => pin?.name),
     ['good'],
   )
 })
@@ -149,7 +168,7 @@ test('changes outlive the process, in a real store', async () => {
     await using store = await openLevelStore(folder)
     await using world = await setUp(store)
     await world.pin(newPin(cidOf(3), { name: 'three' }))
-    const { changes } = await world.changes.next(10)
+    const changes = await pinsOf(world.changes.next(10))
     assert.deepEqual(
       changes.map(({ pin }) => pin?.name),
       ['two', 'three'],

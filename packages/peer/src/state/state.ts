@@ -215,7 +215,7 @@ class PinReader {
 }
 
 async function nextChanges(
-  { outbox, store }: PinStateComponents,
+  { outbox }: PinStateComponents,
   reader: PinReader,
   limit: number,
   options: AbortOptions = {},
@@ -225,20 +225,26 @@ async function nextChanges(
     // Taken before looking, so that what is written meanwhile ends the waiting.
     const { version } = outbox
     const { cids, ack } = await readOutbox(outbox, limit, options)
-    if (ack.length === 0) {
-      await outbox.waitBeyond(version, options)
-      continue
-    }
-    // The pins are read after the rows: they are as new as the changes, or newer, and then another row follows.
-    const pins = await reader.getChanges(cids)
+    if (ack.length > 0) return { changes: most => changesOf(reader, cids, most), ack }
+    await outbox.waitBeyond(version, options)
+  }
+}
+
+/** The pins are read after the outbox: they are as new as the changes, or newer, and then another row follows. */
+async function* changesOf(
+  reader: PinReader,
+  cids: readonly CID[],
+  limit: number,
+): AsyncGenerator<readonly PinChange[]> {
+  for (let from = 0; from < cids.length; from += limit) {
+    const some = cids.slice(from, from + limit)
+    const pins = await reader.getChanges(some)
     const changes: PinChange[] = []
-    for (const [i, cid] of cids.entries()) {
+    for (const [i, cid] of some.entries()) {
       const pin = pins[i]
       if (pin !== null) changes.push({ cid, pin })
     }
-    if (changes.length > 0) return { changes, ack }
-    // Nothing but unreadable pins: nobody else will acknowledge them.
-    await store.batch(ack)
+    if (changes.length > 0) yield changes
   }
 }
 
@@ -263,5 +269,6 @@ async function readOutbox(
     looked += taken
     if (taken < row.cids.length || looked >= limit * ENTRIES_PER_CHANGE) break
   }
-  return { cids: [...cids.values()], ack }
+  const sorted = [...cids.keys()].sort()
+  return { cids: sorted.map(id => cids.get(id) as CID), ack }
 }

@@ -5,6 +5,7 @@ import { createCrdt, defaultCrdtConfig, type CrdtConfig, type CrdtOp } from '@ip
 import { openPinOutbox } from './outbox.ts'
 import { pinKey } from './pin-key.ts'
 import { createPinState } from './state.ts'
+import type { PinChange, PinChangeBatch } from './types.ts'
 
 /** Dispose of it to stop the CRDT; the store stays. */
 export async function openTestState(
@@ -37,3 +38,8 @@ export async function openTestState(
 }
 
 export const putPin = (pin: Pin): CrdtOp => ({ type: 'put', key: pinKey(pin.cid), value: encodePin(pin) })
+
+/** All changes of a batch. */
+export async function pinsOf(batch: PinChangeBatch | Promise<PinChangeBatch>): Promise<PinChange[]> {
+  return (await Array.fromAsync((await batch).changes(2))).flat()
+}

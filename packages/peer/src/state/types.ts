@@ -42,12 +42,16 @@ export interface PinChange {
 
 /** Every change of the pinset not yet acknowledged, coalesced per CID. Durable: nothing is missed over a restart. */
 export interface PinChanges {
-  /** Waits until there is at least one; at most `limit`. Returns the same ones again until they are acknowledged. */
+  /**
+   * Waits until there is at least one; the oldest, at most `limit`. Those of one batch are in the order of their CIDs: what is looked up and
+   * written for one of them lies near that of the next. Returns the same ones again until they are acknowledged.
+   */
   next(limit: number, options?: AbortOptions): Promise<PinChangeBatch>
 }
 
 export interface PinChangeBatch {
-  readonly changes: readonly PinChange[]
+  /** At most `limit` at a time, with their pins as they are when they are asked for; without those that nobody can read. */
+  changes(limit: number): AsyncIterable<readonly PinChange[]>
   /** Root-store operations that acknowledge the batch: write them together with the effects. */
   readonly ack: readonly StoreOp[]
 }
