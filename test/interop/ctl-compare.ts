@@ -177,6 +177,12 @@ const KEPT: readonly Kept[] = [
     why: 'a page that cannot be fetched: Go says whatever breaks first in the upload',
   },
   {
+    line: /add --format car /,
+    fields: ['stdout'],
+    part: 'peer',
+    why: 'of a CAR that ends early it is said where',
+  },
+  {
     line: /--hash odd|--cid-version (2|-1)/,
     fields: ['stdout'],
     part: 'peer',
