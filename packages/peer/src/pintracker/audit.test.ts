@@ -92,6 +92,21 @@ describe('the audit', () => {
     assert.deepEqual(await asked, { checked: 28, lost: 0 })
   })
 
+  test('at the start leaves the daemon alone when nothing was pinned before', async () => {
+    const store = createMemoryStore()
+    const limits = { auditAfterMs: 2_000 }
+    const world = await createWorld({ store, limits })
+    await world.pinset.put(world.pin(1))
+    await until(async () => (await world.list(TRACKER_STATUS.pinned)).length === 1)
+    await world.clock.advance(5_000)
+    await settle()
+    assert.equal(world.daemon.count('pinLs'), 0)
+    await world.tracker[Symbol.asyncDispose]()
+    await using _ = await startTracker({ ...world, store }, {}, limits)
+    await world.clock.advance(5_000)
+    await until(() => world.daemon.count('pinLs') === 1)
+  })
+
   test('at the start waits for the daemon, then finds what was lost meanwhile', async () => {
     const store = createMemoryStore()
     const world = await createWorld({ store })

@@ -131,7 +131,10 @@ export async function createPinTracker(
         { signal },
       )
   })
+  // Of what is pinned from now on the daemon can have lost nothing before.
+  const hadPins = table.counts().pinned > 0
   scope.run('first audit', async signal => {
+    if (!hadPins) return
     if (limits.auditAfterMs > 0) await clock.sleep(limits.auditAfterMs, { signal })
     await firstAudit(runAudit, components, signal)
   })
