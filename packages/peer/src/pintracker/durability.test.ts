@@ -126,6 +126,24 @@ test('a crash at any batch loses nothing and leaves nothing behind in the daemon
   )
 })
 
+test('a crash in the middle of thousands of changes, which are acknowledged at the end of them, loses none', async () => {
+  const cids = Array.from({ length: 2_500 }, (_, n) => testCid(n))
+  for (const batches of [1, 2, 3, 5]) {
+    const store = createMemoryStore()
+    const clock = createManualClock()
+    const daemon = createFakeDaemon()
+    const pinset = createFakePinset(() => store)
+    await pinset.put(...cids.map(cid => newPin(cid, herePin(clock))))
+    const doomed = await startTracker({ store: mortal(store, batches), clock, daemon, pinset })
+    await settle()
+    await doomed[Symbol.asyncDispose]()
+    await using tracker = await startTracker({ store, clock, daemon, pinset })
+    await until(() => tracker.stats().counts.pinned === cids.length)
+    assert.equal(tracker.pinQueueSize(), 0)
+    assert.deepEqual([...daemon.pinned.keys()].sort(), cids.map(cidText).sort())
+  }
+})
+
 setFlagsFromString('--expose_gc')
 const collectGarbage = runInNewContext('gc') as () => void
 
