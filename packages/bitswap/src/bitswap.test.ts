@@ -114,10 +114,8 @@ test('a want waits at the server and is answered as soon as the block is there',
     const wanted = b.bitswap.get(block.cid)
     await until(() => a.bitswap.stats().peerWants === 1, 'the want is remembered')
     a.blocks.put(block)
-    const start = performance.now()
     a.bitswap.notify([block])
     assert.deepEqual(await wanted, block.data)
-    assert.ok(performance.now() - start < 500)
     assert.equal(a.bitswap.stats().peerWants, 0)
   }
 })
