@@ -11,7 +11,7 @@ export interface InPieces {
   readonly pieces?: readonly Uint8Array[]
 }
 
-/** Fewer bytes than this are joined at once: many small things are cheaper whole. */
+/** Fewer bytes than this are cheaper whole. */
 const JOINED_BYTES = 32 * 1024
 /** Pieces kept apart by a gatherer; more are copied together, since a client may send its bytes one by one. */
 const MAX_PIECES = 32
@@ -30,10 +30,15 @@ export function totalLength(pieces: readonly Uint8Array[]): number {
   return length
 }
 
+/** The same bytes, in one piece if they are few. */
+export function fewPieces(pieces: readonly Uint8Array[]): readonly Uint8Array[] {
+  return totalLength(pieces) < JOINED_BYTES ? [joined(pieces)] : pieces
+}
+
 /** A copy of `about` that holds these bytes, too. */
 export function withPieces<T extends object>(about: T, pieces: readonly Uint8Array[]): T & InPieces {
-  if (pieces.length <= 1 || totalLength(pieces) < JOINED_BYTES) return { ...about, data: joined(pieces) }
-  let held = pieces
+  let held = fewPieces(pieces)
+  if (held.length === 1) return { ...about, data: joined(held) }
   return {
     ...about,
     get data() {

@@ -1,5 +1,5 @@
 import type { NodeWithMeta } from '@ipfs-cluster/api'
-import { concatBytes, totalLength, withPieces } from '@ipfs-cluster/base'
+import { concatBytes, fewPieces, totalLength, withPieces } from '@ipfs-cluster/base'
 import type { Chunk, Chunker } from './chunker.ts'
 import { createDirectory, makeDirectories, putFile, storeDirectory, type Directory } from './directory.ts'
 import { badContent } from './errors.ts'
@@ -139,9 +139,10 @@ async function storeBlock(
   pieces: readonly Uint8Array[],
   { linked, fileSize }: { readonly linked: number; readonly fileSize: number },
 ): Promise<DagNode> {
-  const cid = cids.cid(codec, pieces)
-  const cumulativeSize = totalLength(pieces) + linked
-  await put(withPieces({ cid, cumulativeSize: BigInt(cumulativeSize) }, pieces))
+  const few = fewPieces(pieces)
+  const cid = cids.cid(codec, few)
+  const cumulativeSize = totalLength(few) + linked
+  await put(withPieces({ cid, cumulativeSize: BigInt(cumulativeSize) }, few))
   return { cid, cumulativeSize, fileSize }
 }
 
