@@ -2,7 +2,7 @@ import { cidOfBytes } from '@ipfs-cluster/api'
 import type { AbortOptions, Clock, Random } from '@ipfs-cluster/base'
 import type { CID } from 'multiformats/cid'
 import type { IpfsConnector } from '../ipfsconn/index.ts'
-import { fingerprint, FINGERPRINT_LIMIT, NumberSet } from './fingerprints.ts'
+import { CidFilter } from './cid-filter.ts'
 import type { Row } from './rows.ts'
 import type { Applied, TableEvent, TrackerTable } from './table.ts'
 
@@ -16,19 +16,25 @@ export interface AuditComponents {
 }
 
 export interface AuditLimits {
-  /** Pins of the daemon kept in memory at a time (16 bytes each); with more the daemon is asked again for the rest. */
-  readonly maxPinsInMemory: number
+  /** Of the filter of the daemon's pins; a power of two. With more pins than it has room for, more of the lost ones wait for a later audit. */
+  readonly maxFilterBytes: number
 }
 
-export const DEFAULT_AUDIT_LIMITS: AuditLimits = { maxPinsInMemory: 4_000_000 }
+/** 22 million pins have `BITS_PER_PIN`, and of the lost ones an audit overlooks one in 40,000 at most; of 80 million it is one in 18. */
+export const DEFAULT_AUDIT_LIMITS: AuditLimits = { maxFilterBytes: 2 ** 26 }
 
 /** Milliseconds that one listing of the daemon's pins may take. */
 export const PIN_LS_DEADLINE_MS = 3_600_000
+/** In the filter, what is pinned recursively and directly. */
+const KINDS = { recursive: 0, direct: 1 } as const
+const BITS_PER_PIN = 24
+const MIN_FILTER_BITS = 2 ** 20
 /** Rows written in one batch. */
 const LOST_BATCH = 500
 
 /**
- * Finds rows that say `pinned` while the daemon's list does not have them, and queues them.
+ * Finds rows that say `pinned` while the daemon's list does not have them, and queues them. The list is read once and kept as a Bloom filter:
+ * what is queued was lost for certain, what was overlooked is found by one of the next audits, whose seeds differ.
  * Pins that changed while the list was read are left to the next audit.
  */
 export async function audit(
@@ -36,57 +42,54 @@ export async function audit(
   limits: AuditLimits,
   options: AbortOptions = {},
 ): Promise<{ checked: number; lost: number }> {
-  const { table, clock, random } = components
-  const seed = random.int(2 ** 31)
+  const { table, clock } = components
   const startedAt = clock.now()
-  const total = { checked: 0, lost: 0 }
-  if (table.counts().pinned === 0) return total
-  for (let from = 0; from < FINGERPRINT_LIMIT;) {
-    const { pins, to } = await collect(components, from, seed, limits, options)
-    const isMissing = (cid: Uint8Array, row: Row) => {
-      const mark = fingerprint(cid, seed)
-      if (row.status !== 'pinned' || row.changed >= startedAt || mark < from || mark >= to) return false
-      total.checked++
-      // What is pinned recursively is pinned directly, too.
-      return !pins.has(entryOf(mark, 'recursive')) && !(row.direct && pins.has(entryOf(mark, 'direct')))
-    }
-    total.lost += await markMissing(components, isMissing, options)
-    from = to
+  if (table.counts().pinned === 0) return { checked: 0, lost: 0 }
+  const pins = await collect(components, limits, options)
+  let checked = 0
+  const isMissing = (cid: Uint8Array, row: Row) => {
+    if (row.status !== 'pinned' || row.changed >= startedAt) return false
+    checked++
+    // What is pinned recursively is pinned directly, too.
+    return !pins.has(cid, KINDS.recursive) && !(row.direct && pins.has(cid, KINDS.direct))
   }
-  return total
+  const lost = await markMissing(components, isMissing, options)
+  return { checked, lost }
 }
 
-/** The daemon's pins with fingerprints in [from, to), `to` being as high as the memory allows. */
+/** Reads the daemon's list; once more when it turns out to have many more pins than ours, for which the filter was made. */
 async function collect(
-  { ipfs, table, clock }: AuditComponents,
-  from: number,
-  seed: number,
-  { maxPinsInMemory }: AuditLimits,
+  components: AuditComponents,
+  { maxFilterBytes }: AuditLimits,
   options: AbortOptions,
-): Promise<{ readonly pins: NumberSet; readonly to: number }> {
+): Promise<CidFilter> {
+  const { table, random } = components
+  const bitsFor = (pins: number) => {
+    const wanted = Math.max(MIN_FILTER_BITS, 2 ** Math.ceil(Math.log2(pins * BITS_PER_PIN)))
+    return Math.min(maxFilterBytes * 8, wanted)
+  }
+  let bits = bitsFor(table.counts().pinned)
+  while (true) {
+    const pins = new CidFilter(bits, random.int(2 ** 31))
+    await readInto(pins, components, options)
+    if (bitsFor(pins.size / 2) <= bits) return pins
+    bits = bitsFor(pins.size)
+  }
+}
+
+async function readInto(
+  pins: CidFilter,
+  { ipfs, clock }: AuditComponents,
+  options: AbortOptions,
+): Promise<void> {
   const { signal } = options
   const deadline = clock.timeout(PIN_LS_DEADLINE_MS)
-  const pins = new NumberSet(Math.min(table.counts().pinned, maxPinsInMemory))
-  let to = FINGERPRINT_LIMIT
   const list = ipfs.pinLs({ signal: signal === undefined ? deadline : AbortSignal.any([signal, deadline]) })
   const rests = createRests(clock, options)
   for await (const { cid, type } of list) {
     if (rests.isDue()) await rests.rest()
-    if (type !== 'recursive' && type !== 'direct') continue
-    const mark = fingerprint(cid.bytes, seed)
-    if (mark < from || mark >= to) continue
-    pins.add(entryOf(mark, type))
-    while (pins.size > maxPinsInMemory && to - from > 1) {
-      to = from + Math.ceil((to - from) / 2)
-      const end = to
-      pins.filter(entry => Math.floor(entry / 2) < end)
-    }
+    if (type === 'recursive' || type === 'direct') pins.add(cid.bytes, KINDS[type])
   }
-  return { pins, to }
-}
-
-function entryOf(mark: number, type: 'recursive' | 'direct'): number {
-  return mark * 2 + (type === 'direct' ? 1 : 0)
 }
 
 async function markMissing(
