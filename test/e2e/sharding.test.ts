@@ -11,6 +11,7 @@ import {
   allPinned,
   contentOf,
   copies,
+  exportThrough,
   folderOf,
   readThrough,
   shardsBecome,
@@ -66,6 +67,7 @@ describe('sharded content', () => {
       new RegExp(`\\n    > Shards: ${total} \\| ${total} pinned, 0 pinning, 0 error\\n$`),
     )
     for (const peer of peers) await readThrough(peer, root, folder)
+    await exportThrough(peers, root, folder)
     await unpinWithoutTrace(peers, root, STORAGE)
   })
 

@@ -1,6 +1,8 @@
 /** Sharded folders for tests: added through a peer, followed, read back through gateways, and unpinned without a trace. */
 import assert from 'node:assert/strict'
 import { createCipheriv, createHash } from 'node:crypto'
+import { readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import {
   DEFAULT_PIN_OPTIONS,
   PIN_TYPE_BITS,
@@ -10,6 +12,8 @@ import {
   type ShardsInfo,
 } from '@ipfs-cluster/api'
 import { waitFor } from '@ipfs-cluster/testkit'
+import { CarReader } from '@ipld/car/reader'
+import { exporter } from 'ipfs-unixfs-exporter'
 import type { CID } from 'multiformats/cid'
 import { pinset, type TestPeer } from './cluster.ts'
 
@@ -68,6 +72,37 @@ export async function readThrough(peer: TestPeer, root: CID, folder: readonly Te
     assert.equal(answer.status, 200, `${peer.name} gives ${file.name}`)
     const read = await hashOf(answer.body ?? assert.fail('no body'))
     assert.equal(read, await hashOf(contentOf(file)), `${file.name} through ${peer.name}`)
+  }
+}
+
+/** Exports the root through every peer. @throws unless all give the same archive, and that holds every file of the folder. */
+export async function exportThrough(
+  peers: readonly TestPeer[],
+  root: CID,
+  folder: readonly TestFile[],
+): Promise<void> {
+  const archives: Buffer[] = []
+  for (const peer of peers) {
+    const path = join(peer.folder, 'exported.car')
+    const { code, stdout, stderr } = await peer.ctl(['export', '-o', path, String(root)])
+    assert.equal(code, 0, stdout + stderr)
+    archives.push(await readFile(path))
+    await rm(path)
+  }
+  const [first = assert.fail('no peer')] = archives
+  assert.ok(archives.every(archive => archive.equals(first)))
+  const blocks = new Map<string, Uint8Array>()
+  const reader = await CarReader.fromBytes(first)
+  for await (const { cid, bytes } of reader.blocks()) blocks.set(String(cid), bytes)
+  const store = {
+    get: async function* (cid: CID) {
+      yield blocks.get(String(cid)) ?? assert.fail(`no block ${cid}`)
+    },
+  }
+  for (const file of folder) {
+    const entry = await exporter(`${root}/${file.name}`, store)
+    assert.ok(entry.type === 'file' || entry.type === 'raw')
+    assert.equal(await hashOf(entry.content()), await hashOf(contentOf(file)), file.name)
   }
 }
 
