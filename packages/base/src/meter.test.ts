@@ -41,6 +41,21 @@ test('a counter with endless labels keeps a bounded number of series', () => {
   )
 })
 
+test('labels in another order are the same series', () => {
+  const meter = createMeter()
+  const counter = meter.counter('done_total', 'done')
+  for (const labels of [
+    { a: '1', b: '2' },
+    { b: '2', a: '1' },
+    { a: '2', b: '1' },
+  ])
+    counter.add(labels)
+  assert.deepEqual(meter.collect()[0]?.samples, [
+    { labels: { a: '1', b: '2' }, value: 2 },
+    { labels: { a: '2', b: '1' }, value: 1 },
+  ])
+})
+
 test('a histogram counts what is at most each bound, as Prometheus reads it', () => {
   const meter = createMeter()
   const histogram = meter.histogram('size_bytes', 'Sizes', [1, 1_048_576])

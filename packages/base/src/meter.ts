@@ -142,24 +142,12 @@ function samplesOf(labels: MetricLabels, value: number | HistogramCells): Metric
   return typeof value === 'number' ? [{ labels, value }] : value.samples(labels)
 }
 
-function createHistogram({ series }: Entry, bounds: readonly number[]): Histogram {
-  const all = new Map<string, HistogramCells>()
-  const of = (labels: MetricLabels) => {
-    let key = keyOf(labels)
-    let kept = labels
-    if (!all.has(key) && all.size >= MAX_SERIES) {
-      key = ''
-      kept = {}
-    }
-    let cells = all.get(key)
-    if (cells === undefined) {
-      const made = new HistogramCells(bounds)
-      cells = made
-      all.set(key, made)
-      series.set(key, { labels: kept, read: () => made })
-    }
-    return cells
-  }
+function createHistogram(entry: Entry, bounds: readonly number[]): Histogram {
+  const of = seriesOf(
+    entry,
+    () => new HistogramCells(bounds),
+    cells => cells,
+  )
   let bare: HistogramCells | undefined
   return { of, observe: value => (bare ??= of({})).observe(value) }
 }
@@ -203,29 +191,57 @@ class HistogramCells implements Observer {
   }
 }
 
-function createCounter({ series }: Entry): Counter {
-  const values = new Map<string, number>()
+function createCounter(entry: Entry): Counter {
+  const of = seriesOf(
+    entry,
+    () => ({ value: 0 }),
+    ({ value }) => value,
+  )
   return {
     add(labels = {}, count = 1) {
-      let key = keyOf(labels)
-      let kept = labels
-      if (!values.has(key) && values.size >= MAX_SERIES) {
-        key = ''
-        kept = {}
-      }
-      const known = values.get(key)
-      values.set(key, (known ?? 0) + count)
-      if (known === undefined) series.set(key, { labels: kept, read: () => values.get(key) ?? 0 })
+      of(labels).value += count
     },
   }
 }
 
+/** Finds the series with some labels, in whatever order they are written, or makes it; from `MAX_SERIES` on, the one without labels. */
+function seriesOf<T>(
+  { series }: Entry,
+  make: () => T,
+  read: (cells: T) => number | HistogramCells,
+): (labels: MetricLabels) => T {
+  const all = new Map<string, T>()
+  // Whoever counts writes the labels in the same order each time: putting them in order would cost more than counting.
+  const asWritten = new Map<string, T>()
+  const find = (labels: MetricLabels): T => {
+    const key = keyOf(labels)
+    const known = all.get(key)
+    if (known !== undefined) return known
+    if (all.size >= MAX_SERIES && key !== '') return find({})
+    const cells = make()
+    all.set(key, cells)
+    series.set(key, { labels, read: () => read(cells) })
+    return cells
+  }
+  return labels => {
+    const text = textOf(labels, Object.keys(labels))
+    let cells = asWritten.get(text)
+    if (cells === undefined) {
+      cells = find(labels)
+      if (asWritten.size < MAX_SERIES) asWritten.set(text, cells)
+    }
+    return cells
+  }
+}
+
 function keyOf(labels: MetricLabels): string {
-  const names = Object.keys(labels)
-  if (names.length > 1) names.sort()
-  let key = ''
-  for (const name of names) key += `${name}=${labels[name]}\n`
-  return key
+  return textOf(labels, Object.keys(labels).sort())
+}
+
+function textOf(labels: MetricLabels, names: readonly string[]): string {
+  let text = ''
+  for (const name of names) text += `${name}=${labels[name]}\n`
+  return text
 }
 
 /** What other peers sent and we did not take. Every room that talks to other peers counts here; a limit's name is its reason. */

@@ -144,7 +144,7 @@ export async function arePinned(
 const NOT_PINNED = /not pinned$/
 
 function pinLsPath(cid: CID, mode: PinMode): string {
-  return `pin/ls?stream=true&arg=${cid}&type=${mode}`
+  return `pin/ls?stream=true&arg=${cidText(cid)}&type=${mode}`
 }
 
 /** What `pin/ls` says of one CID under the mode asked for; another mode counts as unpinned. */
@@ -195,7 +195,7 @@ async function pinAdd(
   pin: Pin,
   { signal, onProgress }: PinOptions,
 ): Promise<void> {
-  const path = `pin/add?arg=${pin.cid}&${depthArguments(pin.maxDepth)}&progress=true`
+  const path = `pin/add?arg=${cidText(pin.cid)}&${depthArguments(pin.maxDepth)}&progress=true`
   using guard = createStallGuard(clock, pinTimeoutMs)
   let confirmed = false
   let best: Required<Pick<IpfsPinProgress, 'blocks' | 'bytes'>> & IpfsPinProgress = { blocks: 0, bytes: 0 }
