@@ -3,74 +3,39 @@
  * request is written (client) and read (server) and what the answer is made of; the order is that of registration, where the first
  * match wins.
  */
-import type { CID } from 'multiformats/cid'
 import { badParameter } from './api-error.ts'
-import { cidText, parseCid } from './cid.ts'
-import { parseContentPath } from './content-path.ts'
+import { cidText } from './cid.ts'
 import * as json from './json/index.ts'
 import type { JsonCodec } from './json/index.ts'
 import { parsePeerId } from './peer-id.ts'
+import { pinListingFromQuery, pinListingToQuery, type PinListingArgs } from './pin-filter.ts'
+import { addParamsFromQuery, addParamsToQuery, attempt, pinOptionsFromQuery } from './query.ts'
 import {
-  ALL_PINS,
-  pinListingFromQuery,
-  pinListingToQuery,
-  type PinListing,
-  type PinListingArgs,
-} from './pin-filter.ts'
-import {
-  addParamsFromQuery,
-  addParamsToQuery,
-  attempt,
-  localParam,
-  pinOptionsFromQuery,
-  pinOptionsToQuery,
-} from './query.ts'
-import type { Route, RouteKind, RouteRequest } from './route.ts'
-import {
-  PIN_TYPE_ALL,
-  PIN_TYPE_BITS,
-  parsePinTypeBits,
-  parseTrackerStatus,
-  trackerStatusText,
-  type PinType,
-  type TrackerStatus,
-} from './status.ts'
+  decodeCid,
+  decodeCidLocal,
+  decodeLocal,
+  decodePeerAdd,
+  decodePin,
+  decodePinPath,
+  decodeStatusAll,
+  encodeOptions,
+  encodePath,
+  localQuery,
+  pinTypesParam,
+  pinTypesText,
+  segment,
+  statusFilterText,
+  type CidInput,
+  type LocalInput,
+  type NoInput,
+  type PathInput,
+  type PinArgs,
+  type StatusAllArgs,
+} from './route-inputs.ts'
+import type { Route, RouteKind } from './route.ts'
+import { PIN_TYPE_ALL } from './status.ts'
 import { statusOrder } from './status-listing.ts'
-import {
-  DEFAULT_ADD_PARAMS,
-  DEFAULT_PIN_OPTIONS,
-  type AddParams,
-  type PeerId,
-  type PinOptions,
-} from './types.ts'
-
-/** For routes without parameters. */
-export type NoInput = Readonly<Record<never, never>>
-
-export interface LocalInput {
-  /** Only the peer that is asked. */
-  readonly local: boolean
-}
-
-export interface CidInput {
-  readonly cid: CID
-}
-
-export interface PathInput {
-  /** `/ipfs/<cid>[/…]`, `/ipns/…` or `/ipld/…`; the client also takes a bare CID. */
-  readonly path: string
-}
-
-export interface StatusAllInput extends LocalInput {
-  /** 0 for everything. Not used with `cids`. */
-  readonly filter: TrackerStatus
-  /** When not empty: the status of these, in any order. */
-  readonly cids: readonly CID[]
-  /** Which pins, and how many; in the order of `statusOrder`. Not used with `cids`. */
-  readonly listing: PinListing
-}
-
-type StatusAllArgs = Partial<Omit<StatusAllInput, 'listing'>> & { readonly listing?: PinListingArgs }
+import { DEFAULT_ADD_PARAMS, type AddParams, type PeerId, type PinOptions } from './types.ts'
 
 interface Definition<Kind extends RouteKind, Args, Input, Output> {
   readonly method: Route<Kind, Args, Input, Output>['method']
@@ -91,39 +56,6 @@ function route<Kind extends RouteKind, Args, Input, Output>(
 function get<Output>(path: string, output: JsonCodec<Output>): Route<'json', NoInput, NoInput, Output> {
   return route({ method: 'GET', path, kind: 'json', output, encode: () => ({ path }), decode: () => ({}) })
 }
-
-const localQuery = (args: Partial<LocalInput>) => new URLSearchParams({ local: String(args.local ?? false) })
-const segment = encodeURIComponent
-const decodePin = (request: RouteRequest): PinInput<CidInput> => ({
-  cid: attempt('error decoding Cid', () => parseCid(request.params['hash'] ?? '')),
-  options: pinOptionsFromQuery(request.query, request.nowNs),
-})
-/** Go reads the pin options, and refuses wrong ones, of every request that names a CID. */
-const decodeCid = (request: RouteRequest): CidInput => ({ cid: decodePin(request).cid })
-const decodeLocal = (request: RouteRequest): LocalInput => ({ local: localParam(request.query) })
-const decodeCidLocal = (request: RouteRequest): CidInput & LocalInput => ({
-  ...decodeCid(request),
-  local: localParam(request.query),
-})
-
-type PinArgs<T> = T & { readonly options?: Partial<PinOptions> }
-type PinInput<T> = T & { readonly options: PinOptions }
-
-const encodeOptions = (options: Partial<PinOptions> | undefined) =>
-  pinOptionsToQuery({ ...DEFAULT_PIN_OPTIONS, ...options })
-
-/** As the Go client: what is no path by itself is one below `/ipfs/`. */
-function encodePath(path: string): string {
-  const full = path.startsWith('/') ? parseContentPath(path) : parseContentPath(`/ipfs/${path}`)
-  return `/pins${full.split('/').map(segment).join('/')}`
-}
-
-const decodePinPath = ({ params, query, nowNs }: RouteRequest): PinInput<PathInput> => ({
-  path: attempt('error parsing path', () =>
-    parseContentPath(`/${params['keyType'] ?? ''}/${params['path'] ?? ''}`),
-  ),
-  options: pinOptionsFromQuery(query, nowNs),
-})
 
 export const ROUTES = {
   id: get('/id', json.idCodec),
@@ -358,54 +290,3 @@ export const ROUTES = {
   /** Not in Go: this table, for programs and people. */
   openapi: get('/openapi.json', json.openApiCodec),
 } as const
-
-function decodePeerAdd(body: string | undefined): PeerId {
-  let peer: string
-  try {
-    // `null` is Go's empty struct.
-    peer = json.peerAddBodyCodec.parse(json.parseJson(body ?? '') ?? {}).peerId
-  } catch (cause) {
-    throw badParameter('error decoding request body', cause)
-  }
-  try {
-    return parsePeerId(peer)
-  } catch (cause) {
-    throw badParameter('error decoding peer_id', cause)
-  }
-}
-
-function pinTypesText(typeBits: number): string {
-  if (typeBits === PIN_TYPE_ALL) return 'all'
-  const types = Object.entries(PIN_TYPE_BITS) as [PinType, number][]
-  return types
-    .filter(([type, bit]) => type !== 'bad-type' && (bit & typeBits) !== 0)
-    .map(([type]) => type)
-    .join(',')
-}
-
-/** Only refused when no part is a type: `invalid,pin` passes. */
-function pinTypesParam(text: string): number {
-  const typeBits = text.split(',').reduce((bits, name) => bits | parsePinTypeBits(name), 0)
-  if (typeBits === PIN_TYPE_BITS['bad-type']) throw badParameter('invalid filter value')
-  return typeBits
-}
-
-function statusFilterText(filter: TrackerStatus): string {
-  if (filter === 0) return ''
-  const text = trackerStatusText(filter)
-  if (text === '') throw badParameter('invalid filter value')
-  return text
-}
-
-function decodeStatusAll({ query }: RouteRequest): StatusAllInput {
-  const local = localParam(query)
-  const cids = query.get('cids') ?? ''
-  if (cids !== '') {
-    const parsed = cids.split(',').map(text => attempt('error decoding Cid', () => parseCid(text)))
-    return { local, filter: 0, cids: parsed, listing: ALL_PINS }
-  }
-  const text = query.get('filter') ?? ''
-  const filter = parseTrackerStatus(text)
-  if (filter === 0 && text !== '') throw badParameter('invalid filter value')
-  return { local, filter, cids: [], listing: pinListingFromQuery(query, statusOrder(filter)) }
-}
