@@ -97,6 +97,8 @@ export async function preparePeer(options: PeerOptions): Promise<InteropPeer> {
   const request = async (method: string, path: string, body?: RequestInit['body']) => {
     const response = await fetch(rest + path, {
       method,
+      // Minutes may pass between two requests, in which a peer closes the connection while this process is too busy to notice.
+      headers: { connection: 'close' },
       signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
       ...(body === undefined ? {} : { body }),
     })
