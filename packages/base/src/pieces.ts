@@ -7,8 +7,10 @@ import { concatBytes } from './bytes.ts'
 export interface InPieces {
   /** In one: joined at the first look, if need be. Taking it apart (`{ data }`) or copying the object (`...`) is a look. */
   readonly data: Uint8Array
-  /** The same bytes, in order; absent where they are in one. */
+  /** The same bytes, in order; absent where they are in one. Not to be kept by whoever is only shown the bytes (see `giveBack`). */
   readonly pieces?: readonly Uint8Array[]
+  /** For whoever was given the bytes for his own, when he is done with `pieces`: what was lent of them (`lend`) goes back. Not for `data`. */
+  giveBack?(): void
 }
 
 /** Fewer bytes than this are cheaper whole. */
@@ -39,6 +41,7 @@ export function fewPieces(pieces: readonly Uint8Array[]): readonly Uint8Array[] 
 export function withPieces<T extends object>(about: T, pieces: readonly Uint8Array[]): T & InPieces {
   let held = fewPieces(pieces)
   if (held.length === 1) return { ...about, data: joined(held) }
+  let isGivenBack = false
   return {
     ...about,
     get data() {
@@ -49,7 +52,34 @@ export function withPieces<T extends object>(about: T, pieces: readonly Uint8Arr
     get pieces() {
       return held
     },
+    giveBack() {
+      if (!isGivenBack) for (const piece of held) giveBack(piece)
+      isGivenBack = true
+    },
   }
+}
+
+/** Bytes of lent buffers that have not come back. */
+const lent = new WeakMap<ArrayBufferLike, number>()
+
+/**
+ * Says that nobody else holds the buffer of these bytes: when all of them have come back (`giveBack`), its memory is free at once, where the
+ * collector lets a hundred megabytes gather. Bytes that never come back are left to the collector, and so is a part of a larger buffer.
+ */
+export function lend(bytes: Uint8Array): void {
+  if (bytes.length === bytes.buffer.byteLength) lent.set(bytes.buffer, bytes.length)
+}
+
+/** Of lent bytes, those that nobody looks at any more: each once, as they were cut and not copied. Any other bytes may be given, to no effect. */
+export function giveBack({ buffer, length }: Uint8Array): void {
+  const left = lent.get(buffer)
+  if (left === undefined) return
+  if (left > length) {
+    lent.set(buffer, left - length)
+    return
+  }
+  lent.delete(buffer)
+  if (buffer instanceof ArrayBuffer) buffer.transfer(0)
 }
 
 /** Without a copy where it is one already. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { newPin, type NodeWithMeta, type Pin } from '@ipfs-cluster/api'
+import { lend, withPieces } from '@ipfs-cluster/base'
 import type { CID } from 'multiformats/cid'
 // Only the type: testkit serves the peer's rooms and must not need them to run.
 import type { IpfsConnector } from '../../peer/src/ipfsconn/index.ts'
@@ -211,6 +212,21 @@ function blockCases(withConnector: WithConnector): void {
         const reading = Array.fromAsync(connector.dagBlocks(root.cid, { maxDepth, signal: stop.signal }))
         stop.abort(new Error('enough'))
         await assert.rejects(reading, /enough/)
+      }
+    }),
+  )
+
+  it(
+    'gives back what was lent of the blocks that it owns, once they are stored, and of no others',
+    withConnector(async connector => {
+      for (const owned of [true, false]) {
+        const lent = new Uint8Array(100_000).fill(owned ? 1 : 2)
+        lend(lent)
+        const { cid, cumulativeSize, data } = rawBlock(lent.slice())
+        const block = withPieces({ cid, cumulativeSize }, [lent.subarray(0, 40_000), lent.subarray(40_000)])
+        await connector.blockStream(streamOf([block]), { verified: true, owned })
+        assert.equal(lent.length, owned ? 0 : 100_000)
+        assert.deepEqual(Buffer.from(await connector.blockGet(cid)), Buffer.from(data))
       }
     }),
   )

@@ -22,7 +22,7 @@ export interface BlockStoreComponents {
   readonly logger: Logger
   /** Bytes free on the disk of the segments. */
   readonly diskFree: () => Promise<number>
-  /** Told of every block that was not here before, once it is durable. */
+  /** Told of every block that was not here before, once it is durable. Bytes that are wanted have to be taken (`data`) before it returns. */
   readonly onStored?: (blocks: readonly Block[]) => void
 }
 

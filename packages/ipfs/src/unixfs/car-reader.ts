@@ -2,7 +2,15 @@
  * Reads CARv1 and CARv2 as streams (https://ipld.io/specs/transport/car): of version 2 the sections that it holds; its padding and its index
  * are passed over. Memory: what a section takes, and a piece of the source.
  */
-import { CodedError, createGatherer, EMPTY_BYTES, errorMessage, joined, withPieces } from '@ipfs-cluster/base'
+import {
+  CodedError,
+  createGatherer,
+  EMPTY_BYTES,
+  errorMessage,
+  giveBack,
+  joined,
+  withPieces,
+} from '@ipfs-cluster/base'
 import * as dagCbor from '@ipld/dag-cbor'
 import { CID } from 'multiformats/cid'
 import { checkedCid } from '../cid-text.ts'
@@ -109,23 +117,27 @@ async function* readBlocks(bytes: ByteReader, end?: number): AsyncGenerator<Bloc
 
 function blockOf(section: readonly Uint8Array[], at: number): Block {
   try {
-    const [head = EMPTY_BYTES, ...rest] = withWholeCid(section)
+    const used = piecesOfCid(section)
+    const head = joined(section.slice(0, used))
+    const rest = section.slice(used)
     const [{ bytes }, data] = CID.decodeFirst(head)
     if (bytes.length > MAX_CID_BYTES) throw new RangeError(`more than ${MAX_CID_BYTES} bytes`)
     // With its own copy of the bytes: it may outlive the data.
     const cid = checkedCid(CID.decode(bytes.slice()))
+    // What has been copied nobody needs any more.
+    if (used === 1) giveBack(head.subarray(0, head.length - data.length))
+    else section.slice(0, used).forEach(giveBack)
     return withPieces({ cid }, data.length === 0 && rest.length > 0 ? rest : [data, ...rest])
   } catch (cause) {
     throw new CarError(`a block without a CID, at byte ${at}: ${errorMessage(cause)}`, cause)
   }
 }
 
-/** The pieces, of which the first is no shorter than a CID may be, unless it is the only one. */
-function withWholeCid(pieces: readonly Uint8Array[]): readonly Uint8Array[] {
-  let head = EMPTY_BYTES
+/** The first pieces, which together are no shorter than a CID may be, unless they are all. */
+function piecesOfCid(pieces: readonly Uint8Array[]): number {
   let used = 0
-  while (head.length <= MAX_CID_BYTES && used < pieces.length) head = joined(pieces.slice(0, ++used))
-  return [head, ...pieces.slice(used)]
+  for (let length = 0; length <= MAX_CID_BYTES && used < pieces.length;) length += pieces[used++]?.length ?? 0
+  return used
 }
 
 function checked(cid: CID, where: string): CID {
@@ -219,7 +231,9 @@ function createByteReader(source: AsyncIterable<Uint8Array>): ByteReader {
   const tryByte = () => {
     if (start === piece.length) return undefined
     position++
-    return piece[start++]
+    const byte = piece[start]
+    giveBack(piece.subarray(start, ++start))
+    return byte
   }
   /** At most so many, of one piece. */
   const some = (most: number): Uint8Array => {

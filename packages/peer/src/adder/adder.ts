@@ -31,6 +31,7 @@ export function createAdder(needs: CreateAdderComponents): Adder {
         await using sink = createBlockSink(components, {
           signal: either,
           choose: first => chooseDestinations(components, pinOf(first, params), params, either),
+          owned: true,
         })
         const { root, size } = yield* finishing(job(abortable(parts, either), sink), sink)
         if (params.noPin) return

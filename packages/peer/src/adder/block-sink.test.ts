@@ -137,6 +137,24 @@ describe('destinations of an add', () => {
     assert.deepEqual(told, ['a holds', 'stored', 'released'])
   })
 
+  it('own the blocks when there is only one', async () => {
+    for (const peers of [['a'], ['a', 'b']]) {
+      const owned: unknown[] = []
+      const { add } = setUp({
+        allocate: () => Promise.resolve(peers),
+        putBlocks: async (_peer, blocks, options) => {
+          owned.push(options.owned)
+          for await (const _ of blocks);
+        },
+      })
+      await add([file('f', 'x')])
+      assert.deepEqual(
+        owned,
+        peers.map(() => peers.length === 1),
+      )
+    }
+  })
+
   it('may not know how to keep them', async () => {
     const { add, pins } = setUp({ hold: () => Promise.reject(new Error("rpc: can't find method")) })
     const outputs = await add(manyBlocks)

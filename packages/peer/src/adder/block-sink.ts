@@ -51,6 +51,8 @@ export interface BlockSinkOptions {
   ) => Promise<{ allocations: readonly PeerId[]; destinations: readonly PeerId[] }>
   /** Fires when the add is aborted. */
   readonly signal: AbortSignal
+  /** Whoever puts blocks does not look at them any more. @default false */
+  readonly owned?: boolean
 }
 
 export interface DestinationFailure {
@@ -93,7 +95,7 @@ export type BlockSinkComponents = Pick<AdderComponents, 'putBlocks' | 'hold'> & 
 
 export function createBlockSink(
   components: BlockSinkComponents,
-  { choose, signal }: BlockSinkOptions,
+  { choose, signal, owned = false }: BlockSinkOptions,
 ): BlockSink {
   const stop = new AbortController()
   const either = AbortSignal.any([signal, stop.signal])
@@ -114,9 +116,8 @@ export function createBlockSink(
     const chosen = await choose(first)
     allocations = chosen.allocations
     const opened: Destination[] = []
-    for (const peer of chosen.destinations) {
-      opened.push(startDestination(components, peer, { signal: either, all: opened }))
-    }
+    const context = { signal: either, all: opened, owned: owned && chosen.destinations.length === 1 }
+    for (const peer of chosen.destinations) opened.push(startDestination(components, peer, context))
     return opened
   }
 
@@ -197,12 +198,14 @@ interface DestinationContext {
   readonly signal: AbortSignal
   /** With those that are still to be opened. */
   readonly all: readonly Destination[]
+  /** The blocks are for this one alone. */
+  readonly owned: boolean
 }
 
 function startDestination(
   components: BlockSinkComponents,
   peer: PeerId,
-  { signal, all }: DestinationContext,
+  { signal, all, owned }: DestinationContext,
 ): Destination {
   const { clock, logger, putBlocks } = components
   const queue = new Channel<NodeWithMeta>(DESTINATION_QUEUE_BLOCKS)
@@ -242,7 +245,7 @@ function startDestination(
   }
   const run = async () => {
     try {
-      await raceSignal(putBlocks(peer, blocks(), { signal: ours }), stalled)
+      await raceSignal(putBlocks(peer, blocks(), { signal: ours, owned }), stalled)
       if (!state.ended) throw new Error('it stopped taking blocks before the last one')
       state.stored = true
     } catch (error) {

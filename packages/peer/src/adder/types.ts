@@ -9,11 +9,14 @@ export type { AddPart } from '@ipfs-cluster/api'
 export interface AdderComponents {
   /** Peers to hold the content; called once, at the first block. */
   readonly allocate: (pin: Pin, options: AbortOptions) => Promise<readonly PeerId[]>
-  /** Streams blocks to one peer (our own id: the local daemon). Resolves when all are stored there. */
+  /**
+   * Streams blocks to one peer (our own id: the local daemon). Resolves when all are stored there.
+   * @param options.owned nobody else looks at the blocks.
+   */
   readonly putBlocks: (
     peer: PeerId,
     blocks: AsyncIterable<NodeWithMeta>,
-    options: AbortOptions,
+    options: AbortOptions & { readonly owned?: boolean },
   ) => Promise<void>
   /** Keeps what has been put to a peer from its garbage collection. @throws when that peer cannot. @default nothing is kept */
   readonly hold?: (peer: PeerId, options: AbortOptions) => Promise<DestinationHold>

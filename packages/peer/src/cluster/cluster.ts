@@ -100,11 +100,11 @@ export function createCluster(components: ClusterComponents, config: ClusterConf
     pin: async (pin, options) => void (await pinning.pinObject(pin, options)),
     pinSharded: () => pinning.sharded.begin(),
     hold: (peer, options) => holdBlocks({ network, ipfs, clock }, peer, options),
-    async putBlocks(peer, blocks, options) {
+    async putBlocks(peer, blocks, { signal, owned }) {
       // The adder makes the hashes itself, or checks them.
-      if (peer === self) return await ipfs.blockStream(blocks, { ...options, verified: true })
+      if (peer === self) return await ipfs.blockStream(blocks, { signal, owned, verified: true })
       // The reply carries nothing; its end says that all blocks are stored.
-      for await (const _reply of network.rpc.stream(peer, RPC.IPFSConnector.BlockStream, blocks, options));
+      for await (const _reply of network.rpc.stream(peer, RPC.IPFSConnector.BlockStream, blocks, { signal }));
     },
   })
 

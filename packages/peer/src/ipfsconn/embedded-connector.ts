@@ -107,7 +107,8 @@ export function createEmbeddedConnector(
       call('block/put', options, async signal => {
         // Garbage collection keeps away from the first blocks until the last is there, and from there on whoever shares this.
         using _held = holds.begin()
-        await storeInGroups(node, blocks, { signal, groupBytes, verified: options?.verified === true })
+        const { verified = false, owned = false } = options ?? {}
+        await storeInGroups(node, blocks, { signal, groupBytes, verified, owned })
       }),
     blockGet: (cid, options) => call(`block/get ${cid}`, options, signal => node.blocks.get(cid, { signal })),
     dagBlocks: (root, options) =>
@@ -284,9 +285,14 @@ async function tryConnect(
 async function storeInGroups(
   node: IpfsNode,
   blocks: AsyncIterable<NodeWithMeta>,
-  options: { readonly signal: AbortSignal; readonly groupBytes: () => number; readonly verified: boolean },
+  options: {
+    readonly signal: AbortSignal
+    readonly groupBytes: () => number
+    readonly verified: boolean
+    readonly owned: boolean
+  },
 ): Promise<void> {
-  const { signal, groupBytes, verified } = options
+  const { signal, groupBytes, verified, owned } = options
   const source = blocks[Symbol.asyncIterator]()
   let group: Block[] = []
   let bytes = 0
@@ -299,7 +305,10 @@ async function storeInGroups(
     group = []
     bytes = 0
     if (full.length === 0) return
-    const stored = node.blocks.put(full, { signal, verified })
+    const stored = node.blocks.put(full, { signal, verified }).then(() => {
+      // The node may still show one of them to another, who then has a copy: the pieces are only written.
+      if (owned) for (const block of full) block.giveBack?.()
+    })
     stored.catch((error: unknown) => failed.abort(error))
     storing.push(stored)
   }

@@ -22,6 +22,7 @@ import { blockPrefix, type BlockPrefix } from './block-prefix.ts'
 import { badAnswer, timedOut } from './errors.ts'
 import type { KuboClient } from './kubo-client.ts'
 import type { BodyWriter } from './kubo-request.ts'
+import type { BlockStreamOptions } from './types.ts'
 
 /** Kinds of blocks with open requests in one stream; those opened first end when yet another kind comes. */
 const MAX_KINDS = 8
@@ -54,14 +55,19 @@ export async function putBlocks(
   components: BlockPutComponents,
   stallMs: number,
   blocks: AsyncIterable<NodeWithMeta>,
-  options: AbortOptions,
+  options: AbortOptions & Pick<BlockStreamOptions, 'owned'>,
 ): Promise<void> {
   const cancel = new AbortController()
   const signal = anySignal(cancel.signal, options.signal) ?? cancel.signal
   const kinds = new Map<string, Lane[]>()
   const open = (prefix: BlockPrefix): Lane => {
     const queue = new Channel<NodeWithMeta>(LANE_QUEUE_BLOCKS)
-    const done = putAlike(components, stallMs, { prefix, blocks: queue, signal })
+    const done = putAlike(components, stallMs, {
+      prefix,
+      blocks: queue,
+      signal,
+      owned: options.owned === true,
+    })
     done.catch((error: unknown) => cancel.abort(error))
     return { queue, done }
   }
@@ -127,6 +133,7 @@ interface Run {
   readonly prefix: BlockPrefix
   readonly blocks: AsyncIterable<NodeWithMeta>
   readonly signal: AbortSignal
+  readonly owned: boolean
 }
 
 async function putAlike(
@@ -149,7 +156,7 @@ async function putAlike(
       guard.progress()
     }
     for await (const block of run.blocks) {
-      unconfirmed.add(block.cid)
+      unconfirmed.add(block)
       for (const data of partOf(boundary, block)) await write(data)
     }
     await write(utf8(`--${boundary}--\r\n`))
@@ -164,7 +171,9 @@ async function putAlike(
     for await (const answer of answers) {
       guard.progress()
       const cid = keyOf(path, answer)
-      if (!unconfirmed.take(cid)) throw badAnswer(path, `stored ${cid}, which is none of the blocks sent`)
+      const block = unconfirmed.take(cid)
+      if (block === undefined) throw badAnswer(path, `stored ${cid}, which is none of the blocks sent`)
+      if (run.owned) block.giveBack?.()
     }
   } catch (error) {
     throw guard.signal.aborted && !run.signal.aborted ? timedOut(path, stallMs, 'no block stored') : error
@@ -193,25 +202,27 @@ function keyOf(path: string, answer: unknown): CID {
   throw badAnswer(path, 'an answer without Key')
 }
 
-/** How often each multihash is still outstanding: the codec of the answer may differ (CIDv0), the hash may not. */
+/** The blocks still outstanding, by multihash: the codec of the answer may differ (CIDv0), the hash may not. */
 function createTally() {
-  const counts = new Map<string, number>()
+  const blocks = new Map<string, NodeWithMeta[]>()
   const keyOf = (cid: CID) => cid.multihash.bytes.toHex()
   return {
     get size() {
-      return counts.size
+      return blocks.size
     },
-    add(cid: CID) {
-      const key = keyOf(cid)
-      counts.set(key, (counts.get(key) ?? 0) + 1)
+    add(block: NodeWithMeta) {
+      const key = keyOf(block.cid)
+      const same = blocks.get(key)
+      if (same === undefined) blocks.set(key, [block])
+      else same.push(block)
     },
-    take(cid: CID): boolean {
+    /** The first that was added. */
+    take(cid: CID): NodeWithMeta | undefined {
       const key = keyOf(cid)
-      const count = counts.get(key)
-      if (count === undefined) return false
-      if (count === 1) counts.delete(key)
-      else counts.set(key, count - 1)
-      return true
+      const same = blocks.get(key)
+      const block = same?.shift()
+      if (same?.length === 0) blocks.delete(key)
+      return block
     },
   }
 }

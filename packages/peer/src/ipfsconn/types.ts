@@ -47,6 +47,11 @@ export interface BlockHold {
   release(): void
 }
 
+export interface BlockStreamOptions extends AbortOptions {
+  readonly verified?: boolean | undefined
+  readonly owned?: boolean | undefined
+}
+
 /**
  * @throws IpfsError; codes: `IPFS_UNREACHABLE` (daemon down), `IPFS_REQUEST_FAILED` (it answered with an error), `IPFS_TIMEOUT`,
  * `IPFS_UNPIN_DISABLED`, `IPFS_BAD_PATH`, `IPFS_COLLECTING`, `IPFS_HELD`.
@@ -84,11 +89,9 @@ export interface IpfsConnector extends AsyncDisposable {
   /**
    * Stores blocks as they come, with back-pressure. Resolves when all are stored. No collection takes any of them before that.
    * @param options.verified the caller has computed the hashes itself.
+   * @param options.owned nobody else looks at the blocks: what was lent of them is given back as soon as they are stored.
    */
-  blockStream(
-    blocks: AsyncIterable<NodeWithMeta>,
-    options?: AbortOptions & { readonly verified?: boolean },
-  ): Promise<void>
+  blockStream(blocks: AsyncIterable<NodeWithMeta>, options?: BlockStreamOptions): Promise<void>
   blockGet(cid: CID, options?: AbortOptions): Promise<Uint8Array>
   /**
    * The blocks of a DAG, each once, depth first in the order of links; none is verified, and those that are their own CID (identity) only come

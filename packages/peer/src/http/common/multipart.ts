@@ -1,6 +1,6 @@
 /** `multipart/form-data` uploads as Kubo's clients send them (reference api.md 1.6 "Multipart layout"). */
 import type { IncomingMessage } from 'node:http'
-import { createStallGuard, errorMessage, systemClock, type Clock } from '@ipfs-cluster/base'
+import { createStallGuard, errorMessage, lend, systemClock, type Clock } from '@ipfs-cluster/base'
 import type { AddPart } from '../../adder/index.ts'
 import { HttpError } from './errors.ts'
 import { headerParameter, readParts, type FormPart, type ReadChunk } from './part-reader.ts'
@@ -67,6 +67,8 @@ function readBody(request: IncomingMessage, signal: AbortSignal, clock: Clock): 
   }
   const guard = createStallGuard(clock, UPLOAD_STALL_MS, () => waiting !== undefined)
   const onData = (chunk: Buffer) => {
+    // Node makes a buffer for each.
+    lend(chunk)
     chunks.push(chunk)
     request.pause()
     guard.progress()

@@ -262,7 +262,7 @@ export const metric: Codec<Metric> = struct<Metric>(metricFields)
 
 export const alert: Codec<Alert> = struct<Alert>({ ...metricFields, triggeredAt: omitEmpty('r', time) })
 
-export const nodeWithMeta: Codec<NodeWithMeta> = struct<Omit<NodeWithMeta, 'pieces'>>({
+export const nodeWithMeta: Codec<NodeWithMeta> = struct<Omit<NodeWithMeta, 'pieces' | 'giveBack'>>({
   data: omitEmpty('d', bytesView),
   cid: omitEmpty('c', cid),
   cumulativeSize: omitEmpty('s', uint64),
