@@ -149,15 +149,17 @@ async function putAlike(
   using guard = createStallGuard(clock, stallMs, () => waiting > 0)
   const owed = { enter: () => waiting++ === 0 && guard.progress(), leave: () => waiting-- }
   const body = async (writer: BodyWriter) => {
-    const write = async (data: Uint8Array) => {
+    const write = async (data: Uint8Array, onSent?: () => void) => {
       owed.enter()
-      await writer.write(data)
+      await writer.write(data, onSent)
       owed.leave()
       guard.progress()
     }
     for await (const block of run.blocks) {
-      unconfirmed.add(block)
-      for (const data of partOf(boundary, block)) await write(data)
+      unconfirmed.add(block.cid)
+      const parts = partOf(boundary, block)
+      const onSent = run.owned ? () => block.giveBack?.() : undefined
+      for (const [i, data] of parts.entries()) await write(data, i === parts.length - 1 ? onSent : undefined)
     }
     await write(utf8(`--${boundary}--\r\n`))
     owed.enter()
@@ -171,9 +173,7 @@ async function putAlike(
     for await (const answer of answers) {
       guard.progress()
       const cid = keyOf(path, answer)
-      const block = unconfirmed.take(cid)
-      if (block === undefined) throw badAnswer(path, `stored ${cid}, which is none of the blocks sent`)
-      if (run.owned) block.giveBack?.()
+      if (!unconfirmed.take(cid)) throw badAnswer(path, `stored ${cid}, which is none of the blocks sent`)
     }
   } catch (error) {
     throw guard.signal.aborted && !run.signal.aborted ? timedOut(path, stallMs, 'no block stored') : error
@@ -202,27 +202,25 @@ function keyOf(path: string, answer: unknown): CID {
   throw badAnswer(path, 'an answer without Key')
 }
 
-/** The blocks still outstanding, by multihash: the codec of the answer may differ (CIDv0), the hash may not. */
+/** How often each multihash is still outstanding: the codec of the answer may differ (CIDv0), the hash may not. */
 function createTally() {
-  const blocks = new Map<string, NodeWithMeta[]>()
+  const counts = new Map<string, number>()
   const keyOf = (cid: CID) => cid.multihash.bytes.toHex()
   return {
     get size() {
-      return blocks.size
+      return counts.size
     },
-    add(block: NodeWithMeta) {
-      const key = keyOf(block.cid)
-      const same = blocks.get(key)
-      if (same === undefined) blocks.set(key, [block])
-      else same.push(block)
-    },
-    /** The first that was added. */
-    take(cid: CID): NodeWithMeta | undefined {
+    add(cid: CID) {
       const key = keyOf(cid)
-      const same = blocks.get(key)
-      const block = same?.shift()
-      if (same?.length === 0) blocks.delete(key)
-      return block
+      counts.set(key, (counts.get(key) ?? 0) + 1)
+    },
+    take(cid: CID): boolean {
+      const key = keyOf(cid)
+      const count = counts.get(key)
+      if (count === undefined) return false
+      if (count === 1) counts.delete(key)
+      else counts.set(key, count - 1)
+      return true
     },
   }
 }

@@ -225,9 +225,9 @@ export function createKuboClient(
 function countedBody(body: SendBody, metrics: Pick<RequestMetrics, 'sent'>): SendBody {
   return writer =>
     body({
-      write(data) {
+      write(data, onSent) {
         metrics.sent(data.length)
-        return writer.write(data)
+        return writer.write(data, onSent)
       },
     })
 }

@@ -5,7 +5,11 @@ import type { NodeAddress } from './node-address.ts'
 
 /** Writes a request body; `write` resolves when there is room for more. */
 export interface BodyWriter {
-  write(data: Uint8Array): Promise<void>
+  /**
+   * Resolves when there is room for more.
+   * @param onSent told when the system has all bytes up to here, and nobody looks at them any more; not told when that fails.
+   */
+  write(data: Uint8Array, onSent?: () => void): Promise<void>
 }
 
 /** Sends a body, which ends when it resolves. Its failure fails the request. */
@@ -72,9 +76,11 @@ export function sendRequest(options: RequestOptions): Promise<Exchange> {
 
 async function sendBody(outgoing: ClientRequest, body: SendBody | undefined): Promise<void> {
   await body?.({
-    async write(data) {
+    async write(data, onSent) {
       if (outgoing.destroyed) throw new HungUp()
-      if (!outgoing.write(data)) await drained(outgoing)
+      const hasRoom =
+        onSent === undefined ? outgoing.write(data) : outgoing.write(data, error => void (error ?? onSent()))
+      if (!hasRoom) await drained(outgoing)
     },
   })
   outgoing.end()

@@ -89,7 +89,7 @@ export interface IpfsConnector extends AsyncDisposable {
   /**
    * Stores blocks as they come, with back-pressure. Resolves when all are stored. No collection takes any of them before that.
    * @param options.verified the caller has computed the hashes itself.
-   * @param options.owned nobody else looks at the blocks: what was lent of them is given back as soon as they are stored.
+   * @param options.owned nobody else looks at the blocks: what was lent of them is given back as soon as they are stored or sent.
    */
   blockStream(blocks: AsyncIterable<NodeWithMeta>, options?: BlockStreamOptions): Promise<void>
   blockGet(cid: CID, options?: AbortOptions): Promise<Uint8Array>
