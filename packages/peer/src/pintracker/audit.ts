@@ -20,7 +20,7 @@ export interface AuditLimits {
   readonly maxFilterBytes: number
 }
 
-/** 22 million pins have `BITS_PER_PIN`, and of the lost ones an audit overlooks one in 40,000 at most; of 80 million it is one in 18. */
+/** 22 million pins have `BITS_PER_PIN`, and of the lost ones an audit overlooks one in 24,000 at most; of 80 million it is one in 18. */
 export const DEFAULT_AUDIT_LIMITS: AuditLimits = { maxFilterBytes: 2 ** 26 }
 
 /** Milliseconds that one listing of the daemon's pins may take. */

@@ -15,7 +15,7 @@ export class CidFilter {
   #size = 0
 
   /**
-   * @param bits a power of two from 32 to 2^32. With 24 for each CID one in 40,000 is found by mistake, with 12 one in 200, with 6 one in 13.
+   * @param bits a power of two from 32 to 2^32. With 24 for each CID one in 24,000 is found by mistake, with 12 one in 300, with 6 one in 12.
    * @param seed a 32-bit integer.
    */
   constructor(bits: number, seed: number) {
