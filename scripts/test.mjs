@@ -25,7 +25,7 @@ const statuses = [
     `--test-concurrency=${availableParallelism()}`,
     ...options,
   ]),
-  runTests(globSync('test/**/*.test.ts'), options),
+  runTests(globSync(['test/**/*.test.ts', 'scripts/**/*.test.ts']), options),
 ]
 process.exit(Math.max(...statuses))
 

@@ -23,7 +23,15 @@ const LINE_EVERY_MS = 1_000
 export function createDisplay(out: NodeJS.WriteStream): Display {
   let drawn = 0
   let lastLine = ''
-  let lastAt = 0
+  let lastAt = Number.NEGATIVE_INFINITY
+  /** Came too soon after the one before. */
+  let heldBack: string | undefined
+  const writeLine = (line: string) => {
+    heldBack = undefined
+    lastLine = line
+    lastAt = performance.now()
+    out.write(`${line}\n`)
+  }
   return {
     show(title, rows) {
       if (!out.isTTY) {
@@ -31,10 +39,9 @@ export function createDisplay(out: NodeJS.WriteStream): Display {
           title,
           ...rows.map(row => `${row.name}: ${row.status}, ${formatBytes(row.bytes)}`),
         ].join(' | ')
-        if (line === lastLine || performance.now() - lastAt < LINE_EVERY_MS) return
-        lastLine = line
-        lastAt = performance.now()
-        out.write(`${line}\n`)
+        if (line === lastLine) heldBack = undefined
+        else if (performance.now() - lastAt < LINE_EVERY_MS) heldBack = line
+        else writeLine(line)
         return
       }
       const lines = [title, ...tableLines(rows)]
@@ -44,6 +51,8 @@ export function createDisplay(out: NodeJS.WriteStream): Display {
     },
     say(text) {
       drawn = 0
+      // How things stand in the end is always told.
+      if (heldBack !== undefined) writeLine(heldBack)
       out.write(`${text}\n`)
     },
   }
