@@ -22,6 +22,12 @@ function setUp(given: readonly (readonly [n: number, inSeconds: number])[], isOu
   const world = {
     clock,
     looks: 0,
+    /** Milliseconds that have passed besides. */
+    aheadMs: 0,
+    /** Not in the index yet. */
+    late: undefined as number | undefined,
+    /** Once the index was read for what has expired. */
+    looked: () => undefined as unknown,
     unpinned: [] as { n: number; at: number }[],
     refuse: (_n: number): Error | undefined => undefined,
     pin(n: number, inSeconds: number, fields: Partial<Pin> = {}) {
@@ -40,10 +46,12 @@ function setUp(given: readonly (readonly [n: number, inSeconds: number])[], isOu
       async *expired(now) {
         world.looks++
         yield* [...pins.values()].filter(pin => secondsOf(pin) < now)
+        await world.looked()
       },
       nextExpiry: from =>
         Promise.resolve(
           [...pins.values()]
+            .filter(({ cid }) => numbers.get(cid.toString()) !== world.late)
             .map(secondsOf)
             .filter(s => s >= from)
             .sort((a, b) => a - b)[0],
@@ -65,13 +73,39 @@ function setUp(given: readonly (readonly [n: number, inSeconds: number])[], isOu
       },
     },
     closest: () => cid => isOurs(numbers.get(cid.toString()) ?? -1),
-    clock,
+    clock: { ...clock, now: () => clock.now() + world.aheadMs },
     logger: silentLogger,
   }
   const scope = createTaskScope(silentLogger)
   scope.run('expire', signal => letPinsExpire(components, { startDelayMs: 1_000, retryMs: 300_000 }, signal))
   return world
 }
+
+test('a pin whose second ends while its peer looks is not forgotten', async () => {
+  await using world = setUp([[1, 100]])
+  world.looked = () => (world.aheadMs = 100_500)
+  await world.clock.advance(2_000)
+  assert.deepEqual(
+    world.unpinned.map(({ n }) => n),
+    [1],
+  )
+})
+
+test('what comes in while its peer looks is unpinned in time, though the index may not have it yet', async () => {
+  await using world = setUp([[1, 50]])
+  world.looked = () => {
+    if (!world.has(2)) world.pin(2, 100)
+    world.late = 2
+    return undefined
+  }
+  await world.clock.advance(60_000)
+  world.late = undefined
+  await world.clock.advance(60_000)
+  assert.deepEqual(
+    world.unpinned.map(({ n }) => n),
+    [1, 2],
+  )
+})
 
 test('each pin is unpinned when its second is over, and nothing is looked at in between', async () => {
   await using world = setUp([

@@ -41,7 +41,7 @@ export async function letPinsExpire(
   signal: AbortSignal,
 ): Promise<never> {
   const { state, clock, logger } = components
-  /** The soonest expiry that came in since the index was read. */
+  /** The soonest expiry still to come of those that came in. */
   let cameIn = Number.POSITIVE_INFINITY
   let wake = new AbortController()
   let wakeBefore = 0
@@ -53,15 +53,18 @@ export async function letPinsExpire(
   await clock.sleep(config.startDelayMs, { signal })
   while (true) {
     let overdue = 0
+    // One moment for both looks: a second that ends in between would belong to neither.
+    const now = nowSeconds(clock)
     try {
-      overdue = await unpinExpired(components, config, signal, trouble)
+      overdue = await unpinExpired(components, { now, retryMs: config.retryMs }, signal, trouble)
     } catch (error) {
       signal.throwIfAborted()
       overdue = 1
       trouble.failed({ err: asError(error) }, `expired pins cannot be unpinned: ${errorMessage(error)}`)
     }
-    cameIn = Number.POSITIVE_INFINITY
-    const next = (await state.nextExpiry(nowSeconds(clock))) ?? Number.POSITIVE_INFINITY
+    // Until its time has come: the index may not have it yet.
+    if (cameIn < now) cameIn = Number.POSITIVE_INFINITY
+    const next = (await state.nextExpiry(now)) ?? Number.POSITIVE_INFINITY
     wakeBefore = Math.min(next, cameIn)
     const ms = Math.min(
       // A pin has expired when its second is over.
@@ -80,7 +83,7 @@ export async function letPinsExpire(
 /** Unpins what is ours to unpin. Resolves with how many expired pins are left. */
 async function unpinExpired(
   { state, pinning, closest, clock, logger }: ExpiryComponents,
-  { retryMs }: ExpiryConfig,
+  { now, retryMs }: { readonly now: number; readonly retryMs: number },
   signal: AbortSignal,
   trouble: LastingFailure,
 ): Promise<number> {
@@ -104,7 +107,7 @@ async function unpinExpired(
       failure = error
     }
   }
-  const expired = state.expired(nowSeconds(clock), { signal })
+  const expired = state.expired(now, { signal })
   for await (const _done of mapConcurrent(expired, UNPIN_CONCURRENCY, unpin));
   // One line for all: with a full disk there may be thousands, again and again.
   if (failed === 0) trouble.succeeded('expired pins are unpinned again')
