@@ -6,14 +6,14 @@ import { join } from 'node:path'
 import test from 'node:test'
 import { runProcess } from '@ipfs-cluster/testkit'
 import { table, type Result } from './figures.ts'
-import { readResults } from './results.ts'
+import { keepResult, readResults } from './results.ts'
 
 const run = (args: readonly string[]) =>
   runProcess(process.execPath, [join(import.meta.dirname, 'run.ts'), ...args], {
     env: { IPFS_CLUSTER_GO_BIN: '', KUBO_BIN: '' },
   })
 
-test('a scenario is measured once, and kept', { timeout: 120_000 }, async t => {
+test('a scenario is measured once and kept, or again', { timeout: 120_000 }, async t => {
   const folder = await mkdtemp(join(tmpdir(), 'bench-test-'))
   t.after(() => rm(folder, { recursive: true, force: true }))
   const file = join(folder, 'results')
@@ -29,6 +29,16 @@ test('a scenario is measured once, and kept', { timeout: 120_000 }, async t => {
   const again = await run(args)
   assert.equal(again.stdout, first.stdout)
   assert.deepEqual(await readResults(file), results)
+  // Of something else: stays.
+  const other: Result = { scenario: 'join', kind: 'ts', pins: 1000, at: 0, machine: 'another', figures: [] }
+  await keepResult(file, other)
+  const renewed = await run([...args, '--again'])
+  assert.equal(renewed.code, 0, renewed.stderr)
+  const [kept, measured, ...more] = await readResults(file)
+  assert.deepEqual(kept, other)
+  assert.equal(measured?.scenario, 'ingest')
+  assert.ok(measured.at > (results[0]?.at ?? Infinity))
+  assert.deepEqual(more, [])
 })
 
 test('a scenario that does not exist is an error', async () => {

@@ -8,7 +8,8 @@ import { UnixFS } from 'ipfs-unixfs'
 import { CID } from 'multiformats/cid'
 import { create as createDigest } from 'multiformats/hashes/digest'
 
-const BOUNDARY = 'bench-boundary'
+/** As long as those of Go clients, `ipfs add` among them: the longer it is, the larger the steps in which a server may look for it. */
+const BOUNDARY = 'bench-boundary'.padEnd(60, '-')
 const MIB = 1024 * 1024
 const CHUNK_BYTES = 256 * 1024
 const RAW = 0x55

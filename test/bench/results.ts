@@ -1,5 +1,6 @@
 /** Results in a file, one JSON document a line, and their table in the documentation. */
 import { appendFile, readFile, writeFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
 import { table, type Result } from './figures.ts'
 
 /** None when the file is not there yet. */
@@ -13,9 +14,19 @@ export async function readResults(file: string): Promise<Result[]> {
   }
 }
 
-export async function keepResult(file: string | undefined, result: Result): Promise<void> {
-  if (file !== undefined) await appendFile(file, `${JSON.stringify(result)}\n`)
+export async function keepResult(file: string, result: Result): Promise<void> {
+  await appendFile(file, lineOf(result))
 }
+
+/** Replaces all that the file has. */
+export async function writeResults(file: string, results: readonly Result[]): Promise<void> {
+  await writeFile(file, results.map(lineOf).join(''))
+}
+
+const lineOf = (result: Result) => `${JSON.stringify(result)}\n`
+
+/** The results that the table of docs/benchmarks.md is made of. */
+export const RECORD = fileURLToPath(new URL('../../docs/benchmarks.jsonl', import.meta.url))
 
 const DOCUMENT = new URL('../../docs/benchmarks.md', import.meta.url)
 const [START, END] = ['<!-- table -->\n', '<!-- end of table -->']

@@ -2,6 +2,7 @@
 import { kuboBinary, startRealKubo } from '@ipfs-cluster/testkit'
 import { startBed, type BedOptions } from './bed.ts'
 import type { Figure } from './figures.ts'
+import { touchFreeMemory } from './free-memory.ts'
 import { addFiles, bigCar, bigFile, smallFiles, type Files } from './http-add.ts'
 import { cpuSeconds, forgetPeak, peakBytes } from './sample.ts'
 import { bounded, firstPeer, MB, type Scenario, type ScenarioOptions } from './scenario.ts'
@@ -49,6 +50,7 @@ async function measure(
   for (const upload of uploads) {
     const { what, files } = upload
     const processes = [...place.peers, ...place.daemons]
+    await touchFreeMemory()
     await Promise.all(processes.map(forgetPeak))
     const before = await usedBy(place)
     const seconds = await addFiles(place.url + pathOf(upload), files)

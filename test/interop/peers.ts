@@ -10,8 +10,8 @@ import { bin } from '../e2e/cluster.ts'
 
 export type Kind = 'go' | 'ts'
 
-/** The Go implementation's `ipfs-cluster-service`, or `undefined`. */
-export const goBinary: string | undefined = process.env['IPFS_CLUSTER_GO_BIN']
+/** The Go implementation's `ipfs-cluster-service`, or `undefined`, also for an empty name. */
+export const goBinary: string | undefined = process.env['IPFS_CLUSTER_GO_BIN'] || undefined
 
 export const binaries: Readonly<Record<Kind, string>> = {
   go: goBinary ?? 'IPFS_CLUSTER_GO_BIN is not set',

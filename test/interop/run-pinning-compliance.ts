@@ -4,7 +4,7 @@
  *
  * | variable | |
  * |---|---|
- * | `PINNING_COMPLIANCE` | folder of the installed package (`npm install --prefix <folder> @ipfs-shipyard/pinning-service-compliance`) |
+ * | `PINNING_COMPLIANCE` | `X/node_modules/@ipfs-shipyard/pinning-service-compliance`, installed with `npm install --ignore-scripts --prefix X @ipfs-shipyard/pinning-service-compliance` |
  * | `PINNING_SPEC` | `ipfs-pinning-service.yaml` of the specification, 1.0.0; without it the tool fetches it from GitHub |
  * | `KUBO_BIN` | pins with this Kubo; without it with the built-in node |
  */

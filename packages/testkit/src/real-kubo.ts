@@ -12,8 +12,8 @@ export interface RealKubo extends AsyncDisposable {
   ipfs(args: readonly string[], input?: string | Uint8Array): Promise<string>
 }
 
-/** The Kubo binary that real-daemon tests use, or `undefined`: skip them then. */
-export const kuboBinary: string | undefined = process.env['KUBO_BIN']
+/** The Kubo binary that real-daemon tests use, or `undefined`, also for an empty name: skip them then. */
+export const kuboBinary: string | undefined = process.env['KUBO_BIN'] || undefined
 
 /** @throws when the binary does not start. */
 export async function startRealKubo(binary: string): Promise<RealKubo> {
