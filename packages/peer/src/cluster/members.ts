@@ -263,7 +263,7 @@ async function connectGraph(components: MembersComponents, options: AbortOptions
     const isSelf = peer === network.peerId
     try {
       const seen = isSelf
-        ? await Promise.all(network.connectedPeers().filter(other => monitor.members().includes(other)))
+        ? network.connectedPeers().filter(other => monitor.members().includes(other))
         : (await Array.fromAsync(network.rpc.stream(peer, RPC.Cluster.Peers, [], options)))
             .filter(answer => answer.error === '')
             .map(answer => answer.id)
