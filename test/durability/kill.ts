@@ -197,9 +197,7 @@ async function linksOf(peer: InteropPeer): Promise<string> {
 
 /** What is known of a CID that should not be there. */
 async function story(bed: Bed, sides: readonly Side[], cid: string): Promise<string> {
-  const pins = await Promise.all(
-    bed.peers.map(async peer => await (await fetch(`${peer.rest}/allocations/${cid}`)).text()),
-  )
+  const pins = await Promise.all(bed.peers.map(async peer => await textOf(`${peer.rest}/allocations/${cid}`)))
   const states = sides.map(({ peer, expected }) => `${peer.name}: ${expected.of(cid) ?? 'not asked'}`)
   return `${cid}: ${states.join(', ')}; ${pins.join(' ')}`
 }
@@ -214,11 +212,8 @@ async function differencesOf(
   for (const { cid, peer_map: statuses } of await peer.list('/pins?local=true'))
     rows.set(cid, statuses[peer.id].status)
   const kept = new Set<string>()
-  for (const line of (await (await fetch(`${daemon}/pin/ls?stream=true`, { method: 'POST' })).text()).split(
-    '\n',
-  )) {
+  for (const line of (await textOf(`${daemon}/pin/ls?stream=true`, 'POST')).split('\n'))
     if (line !== '') kept.add(JSON.parse(line).Cid)
-  }
   const notPinned = [...rows].filter(([, status]) => status !== 'pinned')
   const counts = await counted(peer)
   return [
@@ -236,7 +231,7 @@ async function differencesOf(
 async function counted(peer: InteropPeer): Promise<number> {
   const { observations } = JSON.parse(await readFile(join(peer.folder, 'service.json'), 'utf8'))
   const port = /tcp\/(\d+)/.exec(observations.metrics.prometheus_endpoint)?.[1]
-  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
+  const text = await textOf(`http://127.0.0.1:${port}/metrics`)
   return Number(/^ipfscluster_pintracker_rows\{[^}]*status="pinned"[^}]*\} (\d+)$/m.exec(text)?.[1] ?? 'NaN')
 }
 
@@ -255,8 +250,13 @@ function allRefused(sides: readonly Side[]): Record<string, number> {
   return all
 }
 
+/** Over a connection of its own: one that was used before may be closed while this process is too busy with a large listing to notice. */
+async function textOf(url: string, method = 'GET'): Promise<string> {
+  return await (await fetch(url, { method, headers: { connection: 'close' } })).text()
+}
+
 async function number(daemon: string, what: string): Promise<number> {
-  return Number(await (await fetch(`${daemon}/bench/${what}`)).text())
+  return Number(await textOf(`${daemon}/bench/${what}`))
 }
 
 async function sum(bed: Bed, figure: (daemon: string) => Promise<number>): Promise<number> {
