@@ -1,4 +1,5 @@
 /** What all requests to a daemon share: where it is, whether it can be reached, and what ends with the client. */
+import type { Agent } from 'node:http'
 import { errorCode, errorMessage, type Clock, type Logger, type TraceHeaders } from '@ipfs-cluster/base'
 import { badAnswer, connectionBroke, IpfsError } from './errors.ts'
 import { BadHttp } from './kubo-answer-parser.ts'
@@ -11,6 +12,8 @@ export interface KuboCalls {
   /** The multiaddress of the configuration, for messages, and what it stands for. */
   readonly nodeMultiaddress: string
   readonly address: NodeAddress
+  /** Connections of requests with content. */
+  readonly agent: Agent
   readonly clock: Clock
   readonly logger: Logger
   readonly brake: Brake

@@ -85,6 +85,7 @@ export function createKuboClient(
   const calls: KuboCalls = {
     nodeMultiaddress,
     address,
+    agent,
     clock,
     logger,
     trace,
@@ -93,13 +94,13 @@ export function createKuboClient(
     underWay,
   }
   const bytes = async (path: string, request: KuboRequest) =>
-    concatBytes(await Array.fromAsync(exchange(calls, agent, path, request, limited)))
+    concatBytes(await Array.fromAsync(exchange(calls, path, request, limited)))
 
   return {
     bytes,
     text: async (path, request) => utf8Text(await bytes(path, request)),
-    stream: (path, request) => exchange(calls, agent, path, request, pieces),
-    lines: (path, request) => exchange(calls, agent, path, request, jsonLines),
+    stream: (path, request) => exchange(calls, path, request, pieces),
+    lines: (path, request) => exchange(calls, path, request, jsonLines),
     ask: (path, onAnswer, request) => ask(calls, wire, path, onAnswer, request),
     askMany: (paths, request) => askMany(calls, wire, paths, request),
     async [Symbol.asyncDispose]() {

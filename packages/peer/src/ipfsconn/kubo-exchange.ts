@@ -1,5 +1,5 @@
 /** Requests with bodies and answers of any length. */
-import type { Agent, ClientRequest, IncomingMessage } from 'node:http'
+import type { ClientRequest, IncomingMessage } from 'node:http'
 import { anySignal, createStallGuard } from '@ipfs-cluster/base'
 import { IpfsError, requestFailed, timedOut } from './errors.ts'
 import { failureOf, type OnBytes } from './kubo-answer.ts'
@@ -14,7 +14,6 @@ export type ReadAnswer<T> = (path: string, response: IncomingMessage, onBytes: O
 /** POSTs and yields what `read` makes of the answer, as it arrives. Ends well only if the daemon did. */
 export async function* exchange<T>(
   calls: KuboCalls,
-  agent: Agent,
   path: string,
   request: KuboRequest,
   read: ReadAnswer<T>,
@@ -32,7 +31,7 @@ export async function* exchange<T>(
   try {
     signal.throwIfAborted()
     await brake.pass(signal)
-    const sent = await send(calls, agent, path, request, metrics, signal)
+    const sent = await send(calls, path, request, metrics, signal)
     brake.reached()
     outgoing = sent.outgoing
     status = sent.response.statusCode
@@ -58,8 +57,7 @@ export async function* exchange<T>(
 }
 
 function send(
-  { address, logger, trace }: KuboCalls,
-  agent: Agent,
+  { address, agent, logger, trace }: KuboCalls,
   path: string,
   { body, headers = {} }: KuboRequest,
   metrics: RequestMetrics,
