@@ -25,6 +25,17 @@ const times = (factor: number, kind: Kind, what: string, text: string): Bar => (
 const GO_BATCHED = 'ingest, batched, 32 connections'
 const COMPLETED = 'completed, 50 ms a pin (limit 200)'
 const own = (what: string, factor: number) => ({ [what]: times(factor, 'go', what, 'Go') })
+/** What is added through peers; without a Kubo of their own beside Go's with theirs. */
+const added = (what: string) => ({
+  ...own(`add, ${what}, Kubo`, 1),
+  ...own(`add, ${what}, three peers, Kubo`, 1),
+  [`add, ${what}, three peers, built-in nodes`]: times(
+    1,
+    'go',
+    `add, ${what}, three peers, Kubo`,
+    'Go, Kubo',
+  ),
+})
 /** What is added to the built-in node beside what is given to Kubo itself, which is measured among our rows. */
 const asKubo = (what: string) => ({
   [`add, ${what}, built-in node`]: times(1, 'ts', `add, ${what}, Kubo without a peer`, 'Kubo'),
@@ -65,4 +76,7 @@ export const BARS: Readonly<Record<string, Bar>> = {
   ...asKubo('one file'),
   ...asKubo('files of 4 KiB'),
   ...asKubo('one CAR'),
+  ...added('one file'),
+  ...added('files of 4 KiB'),
+  ...added('one CAR'),
 }

@@ -31,17 +31,17 @@ function content(length: number, seed: number): Buffer {
   return createCipheriv('aes-128-ctr', key, counter).update(Buffer.alloc(length))
 }
 
-export function bigFile(mebibytes: number): Files {
-  return form([content(mebibytes * MIB, 1)])
+export function bigFile(mebibytes: number, seed = 1): Files {
+  return form([content(mebibytes * MIB, seed)])
 }
 
-export function smallFiles(count: number): Files {
-  return form(Array.from({ length: count }, (_, i) => content(4096, i + 2)))
+export function smallFiles(count: number, seed = 2): Files {
+  return form(Array.from({ length: count }, (_, i) => content(4096, seed + i)))
 }
 
 /** One file of raw leaves, as a CARv1. */
-export function bigCar(mebibytes: number): Files {
-  const data = content(mebibytes * MIB, 0)
+export function bigCar(mebibytes: number, seed = 0): Files {
+  const data = content(mebibytes * MIB, seed)
   const leaves = Array.from({ length: Math.ceil(data.length / CHUNK_BYTES) }, (_, i) => {
     const bytes = data.subarray(i * CHUNK_BYTES, (i + 1) * CHUNK_BYTES)
     return { cid: cidOf(RAW, bytes), bytes }
