@@ -15,6 +15,9 @@ interface Upload {
   readonly daemonPath: string
 }
 
+/** Seed of content that is not among what counts. */
+const OTHER = 1_000_000
+
 /** A file and a CAR of 256 MiB, and 2,000 small files, at 102,400 pins; before them a little of each, so that none that counts is the first. */
 function uploadsOf({ pins }: ScenarioOptions) {
   const size = bounded(pins / 400, 4, 256)
@@ -28,9 +31,6 @@ function uploadsOf({ pins }: ScenarioOptions) {
     counted: all(bigFile(size), smallFiles(bounded(pins / 50, 100, 2_000)), bigCar(size)),
   }
 }
-
-/** Of content that is not among what counts. */
-const OTHER = 1_000_000
 
 interface Place {
   readonly where: string

@@ -23,6 +23,7 @@ import { countedPins, measuredConnector, pinMetrics, type PinMetrics } from './m
 import { readShard } from './shard-list.ts'
 import { createSharedHolds } from './shared-holds.ts'
 import type { IpfsConnector, IpfsHttpConfig } from './types.ts'
+import { UnderWay } from './under-way.ts'
 
 /** Bytes of blocks stored in one durable group; two groups of a stream are in memory at a time. */
 const GROUP_BYTES = 4 * 1024 * 1024
@@ -125,22 +126,18 @@ export function createEmbeddedConnector(
 
 /** Calls end with the connector, and fail with this port's errors. */
 function createCalls() {
-  const closing = new AbortController()
-  const active = new Set<Promise<unknown>>()
+  const underWay = new UnderWay()
   const either = (options: AbortOptions | undefined) =>
-    anySignal(closing.signal, options?.signal) ?? closing.signal
+    anySignal(underWay.closing, options?.signal) ?? underWay.closing
   return {
     async call<T>(path: string, options: AbortOptions | undefined, work: Work<T>): Promise<T> {
       const signal = either(options)
       signal.throwIfAborted()
-      const running = work(signal).catch((error: unknown) =>
-        Promise.reject(signal.aborted ? signal.reason : toIpfsError(path, error)),
-      )
-      active.add(running)
+      using _call = underWay.begin()
       try {
-        return await running
-      } finally {
-        active.delete(running)
+        return await work(signal)
+      } catch (error) {
+        throw signal.aborted ? signal.reason : toIpfsError(path, error)
       }
     },
     async *list<T>(path: string, options: AbortOptions | undefined, items: List<T>): AsyncGenerator<T> {
@@ -152,10 +149,7 @@ function createCalls() {
         throw signal.aborted ? signal.reason : toIpfsError(path, error)
       }
     },
-    async close(): Promise<void> {
-      closing.abort(new DOMException('the IPFS connector is stopped', 'AbortError'))
-      await Promise.allSettled(active)
-    },
+    close: () => underWay.close(),
   }
 }
 

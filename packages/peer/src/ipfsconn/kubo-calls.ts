@@ -7,6 +7,7 @@ import type { Brake } from './kubo-brake.ts'
 import { NoAnswer } from './kubo-request.ts'
 import type { RequestMetrics } from './metrics.ts'
 import type { NodeAddress } from './node-address.ts'
+import type { UnderWay } from './under-way.ts'
 
 export interface KuboCalls {
   /** The multiaddress of the configuration, for messages, and what it stands for. */
@@ -22,52 +23,6 @@ export interface KuboCalls {
   /** Begins to measure a request. */
   readonly measure: () => RequestMetrics
   readonly underWay: UnderWay
-}
-
-/** The requests under way; all of them end when the client closes. */
-export class UnderWay {
-  readonly #closing = new AbortController()
-  readonly #active = new Set<Promise<unknown>>()
-
-  /** Fires when the client closes. */
-  get closing(): AbortSignal {
-    return this.#closing.signal
-  }
-
-  begin(): Call {
-    return new Call(this.#active)
-  }
-
-  /** Resolves when the last of them has ended. */
-  async close(): Promise<void> {
-    this.#closing.abort(new DOMException('the IPFS connector is stopped', 'AbortError'))
-    await Promise.all(this.#active)
-  }
-}
-
-/** One request; ends with its disposal. */
-export class Call implements Disposable {
-  readonly #active: Set<Promise<unknown>>
-  readonly #done = Promise.withResolvers<void>()
-
-  constructor(active: Set<Promise<unknown>>) {
-    this.#active = active
-    this.resume()
-  }
-
-  /** Nothing of it is under way that a closing could wait for: whoever reads the answer is busy with a part of it. */
-  pause(): void {
-    this.#active.delete(this.#done.promise)
-  }
-
-  resume(): void {
-    this.#active.add(this.#done.promise)
-  }
-
-  [Symbol.dispose](): void {
-    this.pause()
-    this.#done.resolve()
-  }
 }
 
 /** What the caller of a request that failed is told. */

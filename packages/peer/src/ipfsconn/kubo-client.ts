@@ -7,7 +7,6 @@ import {
   concatBytes,
   silentMeter,
   utf8Text,
-  type AbortOptions,
   type Clock,
   type Logger,
   type Meter,
@@ -15,26 +14,16 @@ import {
 } from '@ipfs-cluster/base'
 import { jsonLines, limited, pieces } from './kubo-answer.ts'
 import { createBrake } from './kubo-brake.ts'
-import { UnderWay, type KuboCalls } from './kubo-calls.ts'
-import { exchange } from './kubo-exchange.ts'
-import type { SendBody } from './kubo-request.ts'
-import { ask, askMany } from './kubo-short.ts'
+import type { KuboCalls } from './kubo-calls.ts'
+import { exchange, type KuboRequest } from './kubo-exchange.ts'
+import { ask, askMany, type ShortAnswer, type ShortRequest } from './kubo-short.ts'
 import { createWireClient } from './kubo-wire.ts'
 import { requestMetrics } from './metrics.ts'
 import { parseNodeAddress } from './node-address.ts'
+import { UnderWay } from './under-way.ts'
 
 /** Idle connections kept for later. */
 const MAX_IDLE_SOCKETS = 32
-
-export interface ShortRequest extends AbortOptions {
-  /** Of the whole exchange; none when the caller watches it himself. */
-  readonly timeoutMs?: number
-}
-
-export interface KuboRequest extends ShortRequest {
-  readonly headers?: Readonly<Record<string, string>>
-  readonly body?: SendBody
-}
 
 export interface KuboClient extends AsyncDisposable {
   /** POSTs and reads the whole answer. */
@@ -51,13 +40,6 @@ export interface KuboClient extends AsyncDisposable {
   ask(path: string, onAnswer: (answer: unknown) => void, request: ShortRequest): Promise<void>
   /** Several such questions in one piece, answered one after the other. */
   askMany(paths: readonly string[], request: ShortRequest): Promise<ShortAnswer[]>
-}
-
-export interface ShortAnswer {
-  /** The JSON objects of the answer. */
-  readonly answers: readonly unknown[]
-  /** The daemon's message when it refused. */
-  readonly refusal: string | undefined
 }
 
 export interface KuboClientComponents {

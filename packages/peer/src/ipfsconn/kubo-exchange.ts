@@ -4,9 +4,14 @@ import { anySignal, createStallGuard } from '@ipfs-cluster/base'
 import { IpfsError, requestFailed, timedOut } from './errors.ts'
 import { failureOf, type OnBytes } from './kubo-answer.ts'
 import { failureTold, type KuboCalls } from './kubo-calls.ts'
-import type { KuboRequest } from './kubo-client.ts'
 import { NoAnswer, sendRequest, type SendBody } from './kubo-request.ts'
+import type { ShortRequest } from './kubo-short.ts'
 import type { RequestMetrics } from './metrics.ts'
+
+export interface KuboRequest extends ShortRequest {
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: SendBody
+}
 
 /** Makes items of an answer's body; told of the bytes that it reads. */
 export type ReadAnswer<T> = (path: string, response: IncomingMessage, onBytes: OnBytes) => AsyncGenerator<T>

@@ -1,11 +1,22 @@
 /** Requests without a body whose answers are short: what is asked of every pin. */
-import { anySignal, createStallGuard } from '@ipfs-cluster/base'
+import { anySignal, createStallGuard, type AbortOptions } from '@ipfs-cluster/base'
 import { timedOut } from './errors.ts'
 import { failureTold, type KuboCalls } from './kubo-calls.ts'
-import type { ShortAnswer, ShortRequest } from './kubo-client.ts'
 import { createLineReader, type LineReader } from './kubo-lines.ts'
 import { NoAnswer } from './kubo-request.ts'
 import type { WireClient } from './kubo-wire.ts'
+
+export interface ShortRequest extends AbortOptions {
+  /** Of the whole exchange; none when the caller watches it himself. */
+  readonly timeoutMs?: number
+}
+
+export interface ShortAnswer {
+  /** The JSON objects of the answer. */
+  readonly answers: readonly unknown[]
+  /** The daemon's message when it refused. */
+  readonly refusal: string | undefined
+}
 
 /** Resolves when the daemon has ended its answer well. */
 export async function ask(
