@@ -22,7 +22,10 @@ export function parseByteSize(text: string): bigint {
   return (BigInt(whole + fraction) * unit) / 10n ** BigInt(fraction.length)
 }
 
-/** `5 B`, `1.2 kB`, `83 MB`: powers of 1000, one decimal below 10. */
+/**
+ * `5 B`, `1.2 kB`, `83 MB`: powers of 1000, one decimal below 10. From there on it is rounded twice as in
+ * go-humanize, to tenths and then halves to even, so that both show the same: 10.46 kB are 10.5 and then `10 kB`.
+ */
 export function formatByteSize(size: bigint): string {
   if (size < 10n) return `${size} B`
   let unit = 0
@@ -31,6 +34,14 @@ export function formatByteSize(size: bigint): string {
     unit++
     scale *= 1000n
   }
-  const value = Math.floor((Number(size) / Number(scale)) * 10 + 0.5) / 10
-  return `${unit > 0 && value < 10 ? value.toFixed(1) : value.toFixed(0)} ${UNITS[unit]}`
+  const tenths = Math.floor((Number(size) / Number(scale)) * 10 + 0.5)
+  const text = unit > 0 && tenths < 100 ? (tenths / 10).toFixed(1) : String(halvesToEven(tenths))
+  return `${text} ${UNITS[unit]}`
+}
+
+/** Whole numbers of so many tenths, as `%.0f` writes them; `toFixed` takes halves up. */
+function halvesToEven(tenths: number): number {
+  const whole = Math.floor(tenths / 10)
+  const rest = tenths % 10
+  return rest > 5 || (rest === 5 && whole % 2 === 1) ? whole + 1 : whole
 }
