@@ -228,19 +228,24 @@ function createByteReader(source: AsyncIterable<Uint8Array>): ByteReader {
     }
     return false
   }
-  const tryByte = () => {
-    if (start === piece.length) return undefined
-    position++
-    const byte = piece[start]
-    giveBack(piece.subarray(start, ++start))
-    return byte
-  }
   /** At most so many, of one piece. */
   const some = (most: number): Uint8Array => {
     const part = piece.subarray(start, start + Math.min(most, piece.length - start))
     start += part.length
     position += part.length
+    // Once all of it is given back there is nothing left that could be asked for its length.
+    if (start === piece.length) {
+      piece = EMPTY_BYTES
+      start = 0
+    }
     return part
+  }
+  const tryByte = () => {
+    if (start === piece.length) return undefined
+    const one = some(1)
+    const byte = one[0]
+    giveBack(one)
+    return byte
   }
 
   return {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
-import { concatBytes } from '@ipfs-cluster/base'
+import { concatBytes, lend, piecesOf } from '@ipfs-cluster/base'
 import { CarReader } from '@ipld/car/reader'
 import * as dagCbor from '@ipld/dag-cbor'
 import fc from 'fast-check'
@@ -139,6 +139,33 @@ describe('a CAR', () => {
       ),
       { numRuns: 50 },
     )
+  })
+
+  it('is read to its end though what was lent of it is given back before', async () => {
+    const blocks = [1, 2, 3].map(fill => block(new Uint8Array(70_000 * fill).fill(fill)))
+    const bytes = await carOf(a, blocks)
+    for (const whole of [bytes, inV2(bytes), inV2(bytes, { index: new Uint8Array(70_000) })]) {
+      for (const pieceBytes of [5_000, 21_000, 65_536]) {
+        const lent: Uint8Array[] = []
+        const source = async function* () {
+          for await (const piece of inPieces(whole, pieceBytes)) {
+            lent.push(piece.slice())
+            lend(lent.at(-1) as Uint8Array)
+            yield lent.at(-1) as Uint8Array
+          }
+        }
+        const read: Buffer[] = []
+        for await (const piece of (await readCar(source())).blocks) {
+          read.push(Buffer.concat(piecesOf(piece)))
+          piece.giveBack?.()
+        }
+        assert.deepEqual(
+          read,
+          blocks.map(({ data }) => Buffer.from(data)),
+        )
+        assert.ok(lent.filter(({ length }) => length === 0).length > 1)
+      }
+    }
   })
 
   it('of version 2 is read by its sections, whatever lies around them', async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
+import { giveBack, lend } from '@ipfs-cluster/base'
 import fc from 'fast-check'
 import { headerParameter, readParts } from './part-reader.ts'
 
@@ -51,6 +52,28 @@ describe('the parts of a body', () => {
       },
     )
     await fc.assert(property, { numRuns: 300 })
+  })
+
+  it('are read on though what was lent of them is given back at once', async () => {
+    const chunks = ['--b\r\n\r\n', 'all of this chunk', 'and of this', '\r\n--b--'].map(text => {
+      // A buffer of its own, as Node makes one for each chunk that comes.
+      const chunk = Buffer.from(Uint8Array.from(Buffer.from(text)).buffer)
+      lend(chunk)
+      return chunk
+    })
+    const left = [...chunks]
+    const read: string[] = []
+    for await (const { content } of readParts(async () => left.shift(), BOUNDARY)) {
+      for await (const piece of content) {
+        read.push(piece.toString())
+        giveBack(piece)
+      }
+    }
+    assert.deepEqual(read, ['all of this chunk', 'and of this'])
+    assert.deepEqual(
+      chunks.map(({ length }) => length),
+      [7, 0, 0, 7],
+    )
   })
 
   it('may be empty, have no headers, fold them, repeat them, or be none', async () => {

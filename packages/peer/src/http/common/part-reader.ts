@@ -5,6 +5,7 @@
 /** Headers of one part: the longest path, escaped, twice (`abspath`), and room. */
 const PART_HEADER_BYTES_MAX = 64 * 1024
 const END_OF_HEADERS = Buffer.from('\r\n\r\n')
+const NOTHING = Buffer.alloc(0)
 const [TAB, LF, CR, SPACE, DASH] = [9, 10, 13, 32, 45]
 
 export interface FormPart {
@@ -129,7 +130,8 @@ class MultipartBody {
       }
       const piece = this.#rest.subarray(0, this.#rest.length - this.#heldBack())
       if (piece.length > 0) {
-        this.#rest = this.#rest.subarray(piece.length)
+        // Not an empty view of what may be gone when it is looked at, since whoever takes the piece may give it back.
+        this.#rest = piece.length === this.#rest.length ? NOTHING : this.#rest.subarray(piece.length)
         return piece
       }
       await this.#fill(this.#rest.length + 1)
