@@ -162,7 +162,8 @@ describe(
       const before = await blocksOfKubo()
       const upload = await startUpload(first.restUrl, only(second))
       await upload.write(partHead('waited for'))
-      for (const piece of seededBytes('waited for', 3 * MIB)) await upload.write(piece)
+      // Kubo writes what it imports 16 MiB at a time.
+      for (const piece of seededBytes('waited for', 20 * MIB)) await upload.write(piece)
       await waitFor(async () => (await blocksOfKubo()) > before, { what: 'blocks arrive at Kubo' })
       let ended = false
       const collected = second.client.repoGC({ local: true }).finally(() => (ended = true))

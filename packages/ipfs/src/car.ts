@@ -3,6 +3,6 @@
  */
 export { FingerprintSet } from './blocks/fingerprint-set.ts'
 export { hasNoLinks, linksOf } from './links.ts'
-export { blockKey, dagBlocks, writeCar, type DagOptions } from './unixfs/car.ts'
+export { blockKey, carHeader, carSectionHead, dagBlocks, writeCar, type DagOptions } from './unixfs/car.ts'
 export { CarError, readCar, type Car } from './unixfs/car-reader.ts'
 export type { Block } from './types.ts'

@@ -5,7 +5,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
-import { dagBlocks, writeCar } from '@ipfs-cluster/ipfs/car'
+import { dagBlocks, readCar, writeCar } from '@ipfs-cluster/ipfs/car'
 import { CID } from 'multiformats/cid'
 import { matchFailure, type InjectedFailure } from './fake-kubo-failures.ts'
 import { readParts } from './multipart.ts'
@@ -30,6 +30,8 @@ export interface FakeKuboOptions {
   /** @default 10 GB, as Kubo's */
   readonly storageMax?: bigint
   readonly peerId?: string
+  /** Commands that it does not have, such as `dag/import`. @default none */
+  readonly without?: readonly string[]
   /** Listen on this unix socket instead of a loopback port. */
   readonly socketPath?: string
 }
@@ -111,7 +113,7 @@ async function answer(path: string, call: Call, failure: InjectedFailure | undef
   if (failure?.kind === 'refuse') return void response.destroy()
   if (failure?.kind === 'stall') return
   if (failure?.kind === 'error') return sendError(response, failure.message, failure.status)
-  const handler = handlers[path]
+  const handler = call.kubo.options.without?.includes(path) === true ? undefined : handlers[path]
   if (handler === undefined) return void response.writeHead(404).end('404 page not found')
   response.setHeader('Content-Type', 'application/json')
   response.setHeader('Trailer', 'X-Stream-Error')
@@ -218,6 +220,7 @@ const handlers: Readonly<Record<string, Handler>> = {
     yield await blockOf(kubo, cid, signal)
   },
   'dag/export': dagExport,
+  'dag/import': dagImport,
   async *'config/show'({ kubo }) {
     yield { Datastore: { StorageMax: String(kubo.options.storageMax ?? '10GB') } }
   },
@@ -227,6 +230,30 @@ async function* dagExport({ kubo, query, signal }: Call): AsyncGenerator<unknown
   const root = argument(query).cid
   const blocks = dagBlocks(root, cid => blockOf(kubo, cid, signal))
   for await (const piece of writeCar(root, blocks)) yield piece
+}
+
+/** Pins no roots, and tells how much it has stored. */
+async function* dagImport({ kubo, request }: Call): AsyncGenerator<unknown> {
+  let count = 0
+  let bytes = 0
+  for await (const { data } of readParts(request)) {
+    try {
+      const car = await readCar(streamOf(data))
+      for await (const { cid, data: block } of car.blocks) {
+        if (hashKey(testBlock(block).cid) !== hashKey(cid)) throw new Error(`mismatch in content of ${cid}`)
+        kubo.blocks.set(hashKey(cid), block)
+        count++
+        bytes += block.length
+      }
+    } catch (cause) {
+      throw new KuboError(`import failed: ${cause instanceof Error ? cause.message : String(cause)}`)
+    }
+  }
+  yield { Stats: { BlockCount: count, BlockBytesCount: bytes } }
+}
+
+async function* streamOf(data: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield data
 }
 
 async function* pinAdd({ kubo, query, signal }: Call): AsyncGenerator<unknown> {

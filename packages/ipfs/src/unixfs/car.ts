@@ -97,11 +97,11 @@ function nearestFirst(): (key: Uint8Array, depth: number) => boolean {
  * is its reader's to keep, but the bytes of large blocks are those of the block.
  */
 export async function* writeCar(root: CID, blocks: AsyncIterable<Block>): AsyncGenerator<Uint8Array> {
-  const header = dagCbor.encode({ version: 1, roots: [root] })
-  let gathered = [lengthPrefix(header.length), header]
+  const header = carHeader(root)
+  let gathered = [header]
   let length = header.length
   for await (const { cid, data } of blocks) {
-    gathered.push(lengthPrefix(cid.bytes.length + data.length), cid.bytes)
+    gathered.push(carSectionHead(cid, data.length))
     const copied = data.length <= COPIED_BYTES
     if (copied) gathered.push(data)
     length += cid.bytes.length + (copied ? data.length : 0)
@@ -112,6 +112,17 @@ export async function* writeCar(root: CID, blocks: AsyncIterable<Block>): AsyncG
     if (!copied) yield data
   }
   if (gathered.length > 0) yield concatBytes(gathered)
+}
+
+/** What a CARv1 begins with. */
+export function carHeader(root: CID): Uint8Array {
+  const header = dagCbor.encode({ version: 1, roots: [root] })
+  return concatBytes([lengthPrefix(header.length), header])
+}
+
+/** What stands before the `length` bytes of a block. */
+export function carSectionHead(cid: CID, length: number): Uint8Array {
+  return concatBytes([lengthPrefix(cid.bytes.length + length), cid.bytes])
 }
 
 function lengthPrefix(length: number): Uint8Array {

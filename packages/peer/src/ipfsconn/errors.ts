@@ -69,3 +69,8 @@ export function unpinDisabled(): IpfsError {
 export function badPath(path: string, why: string): IpfsError {
   return new IpfsError(`invalid path ${JSON.stringify(path)}: ${why}`, { code: 'IPFS_BAD_PATH', path })
 }
+
+/** True for an error that the daemon answered, with such a text when one is given. */
+export function isRequestFailure(error: unknown, text = /^/): boolean {
+  return error instanceof IpfsError && error.data.code === 'IPFS_REQUEST_FAILED' && text.test(error.data.text)
+}

@@ -105,3 +105,9 @@ export function parseLine(path: string, line: string): unknown {
   }
   return value
 }
+
+/** A field of a decoded JSON object; `undefined` when there is none. */
+export function field(value: unknown, name: string): unknown {
+  if (typeof value !== 'object' || value === null) return undefined
+  return (value as Readonly<Record<string, unknown>>)[name]
+}

@@ -286,24 +286,59 @@ describe('listings of the Kubo connector', () => {
   })
 })
 
-describe('blocks into Kubo', () => {
-  const blockPuts = (kubo: FakeKubo) => kubo.requests.filter(request => request.startsWith('block/put'))
+const CAR = 'dag/import?allow-big-block=true&fast-provide-root=false&pin-roots=false&stats=true'
 
-  it('take a request or two for each kind, however they alternate', async () => {
-    await using t = await setUp()
-    const blocks = async function* () {
-      for (let i = 0; i < 50; i++) {
-        yield rawBlock(`leaf ${i}`)
-        yield directoryBlock([{ name: `${i}`, cid }], (i % 2) as 0 | 1)
-      }
+describe('blocks into Kubo', () => {
+  const uploads = ({ requests }: FakeKubo) => requests.filter(request => /^(block|dag)\//.test(request))
+  const mixed = async function* () {
+    for (let i = 0; i < 50; i++) {
+      yield rawBlock(`leaf ${i}`)
+      yield directoryBlock([{ name: `${i}`, cid }], (i % 2) as 0 | 1)
     }
-    await t.connector.blockStream(blocks())
-    assert.ok(blockPuts(t.kubo).length <= 4)
-    assert.deepEqual([...new Set(blockPuts(t.kubo))].sort().toReversed(), [
+  }
+
+  it('go as one CAR, once an empty one was taken', async () => {
+    await using t = await setUp()
+    await t.connector.blockStream(mixed())
+    assert.deepEqual(uploads(t.kubo), [CAR, CAR])
+    assert.equal(t.kubo.blocks.size, 100)
+    await t.connector.blockStream(mixed())
+    assert.deepEqual(uploads(t.kubo), [CAR, CAR, CAR])
+  })
+
+  it('go one by one if they are none that Kubo reads, or larger than it wants', async () => {
+    await using t = await setUp()
+    const cbor = testBlock(Uint8Array.of(0xa0), 0x71)
+    const large = rawBlock(new Uint8Array(2 * 1024 * 1024 + 1))
+    await t.connector.blockStream(Readable.from([cbor, large, rawBlock('small')]))
+    assert.deepEqual(uploads(t.kubo).toSorted(), [
+      'block/put?allow-big-block=true&cid-codec=dag-cbor&mhlen=32&mhtype=sha2-256&pin=false',
+      'block/put?allow-big-block=true&cid-codec=raw&mhlen=32&mhtype=sha2-256&pin=false',
+      CAR,
+      CAR,
+    ])
+    assert.equal(t.kubo.blocks.size, 3)
+  })
+
+  it('take a request or two for each kind where no CAR is taken, however they alternate', async () => {
+    await using t = await setUp({ without: ['dag/import'] })
+    await t.connector.blockStream(mixed())
+    assert.ok(uploads(t.kubo).length <= 5)
+    assert.deepEqual([...new Set(uploads(t.kubo))].sort().toReversed(), [
+      CAR,
       'block/put?allow-big-block=true&cid-codec=raw&mhlen=32&mhtype=sha2-256&pin=false',
       'block/put?allow-big-block=true&cid-codec=dag-pb&mhlen=32&mhtype=sha2-256&pin=false',
     ])
     assert.equal(t.kubo.blocks.size, 100)
+  })
+
+  it('go one by one from the next stream on when the daemon takes no CAR any more', async () => {
+    await using t = await setUp()
+    await t.connector.blockStream(Readable.from([rawBlock('before')]))
+    t.kubo.fail({ path: 'dag/import', kind: 'error', status: 403, message: 'forbidden', times: 2 })
+    await assert.rejects(t.connector.blockStream(Readable.from([rawBlock('with')])), /dag\/import.*forbidden/)
+    await t.connector.blockStream(Readable.from([rawBlock('after')]))
+    assert.equal(t.kubo.blocks.size, 2)
   })
 
   it('keep few requests open when there are many kinds', async () => {
@@ -316,65 +351,78 @@ describe('blocks into Kubo', () => {
     await t.connector.blockStream(blocks())
     assert.equal(t.kubo.blocks.size, 20)
   })
+})
 
-  it('fail with the text of the daemon', async () => {
-    await using t = await setUp()
-    t.kubo.fail({ path: 'block/put', kind: 'error', status: 500, message: 'no space left' })
-    const endless = async function* () {
-      for (let i = 0; ; i++) yield rawBlock(new Uint8Array(200_000).fill(i))
+for (const [path, without] of [
+  ['dag/import', []],
+  ['block/put', ['dag/import']],
+] as const)
+  describe(`blocks into Kubo by ${path}`, () => {
+    /** A daemon that has taken the first block. */
+    const setUpTaking = async (config: Partial<IpfsHttpConfig> = {}) => {
+      const t = await setUp({ without }, config)
+      await t.connector.blockStream(Readable.from([rawBlock('first')]))
+      return t
     }
-    await assert.rejects(t.connector.blockStream(endless()), {
-      code: 'IPFS_REQUEST_FAILED',
-      message: /no space left/,
+
+    it('fail with the text of the daemon', async () => {
+      await using t = await setUpTaking()
+      t.kubo.fail({ path, kind: 'error', status: 500, message: 'no space left' })
+      const endless = async function* () {
+        for (let i = 0; ; i++) yield rawBlock(new Uint8Array(200_000).fill(i))
+      }
+      await assert.rejects(t.connector.blockStream(endless()), {
+        code: 'IPFS_REQUEST_FAILED',
+        message: /no space left/,
+      })
+    })
+
+    it('fail when the daemon leaves', async () => {
+      await using t = await setUpTaking()
+      const blocks = async function* () {
+        for (let i = 0; i < 5; i++) yield rawBlock(new Uint8Array(200_000).fill(i))
+      }
+      t.kubo.fail({ path, kind: 'cut' })
+      await assert.rejects(t.connector.blockStream(blocks()), { code: 'IPFS_REQUEST_FAILED' })
+      t.kubo.fail({ path, kind: 'refuse' })
+      await assert.rejects(t.connector.blockStream(blocks()), { code: 'IPFS_UNREACHABLE' })
+    })
+
+    it('give up on a daemon that takes nothing more, but wait for a slow source', async () => {
+      await using t = await setUpTaking({ ipfsRequestTimeoutMs: 150 })
+      const slow = async function* () {
+        yield rawBlock('one')
+        await systemClock.sleep(400)
+        yield rawBlock('two')
+      }
+      await t.connector.blockStream(slow())
+      assert.equal(t.kubo.blocks.size, 3)
+      t.kubo.fail({ path, kind: 'stall' })
+      await assert.rejects(t.connector.blockStream(slow()), { code: 'IPFS_TIMEOUT' })
+    })
+
+    it('are read no faster than the daemon takes them', async () => {
+      await using t = await setUpTaking()
+      t.kubo.fail({ path, kind: 'stall' })
+      const stop = new AbortController()
+      let taken = 0
+      const endless = async function* () {
+        for (; ; taken++) yield rawBlock(new Uint8Array(1024 * 1024).fill(taken))
+      }
+      const storing = t.connector.blockStream(endless(), { signal: stop.signal })
+      storing.catch(() => undefined)
+      // What fits into the queue of the lane and the sockets' buffers, and then no more.
+      let before = -1
+      await waitFor(
+        () => {
+          const still = taken > 0 && taken === before
+          before = taken
+          return still
+        },
+        { intervalMs: 100 },
+      )
+      assert.ok(taken < 40, `${taken} blocks of 1 MiB`)
+      stop.abort(new Error('enough'))
+      await assert.rejects(storing, /enough/)
     })
   })
-
-  it('fail when the daemon leaves or does not confirm all', async () => {
-    await using t = await setUp()
-    const blocks = async function* () {
-      for (let i = 0; i < 5; i++) yield rawBlock(new Uint8Array(200_000).fill(i))
-    }
-    t.kubo.fail({ path: 'block/put', kind: 'refuse' })
-    await assert.rejects(t.connector.blockStream(blocks()), { code: 'IPFS_UNREACHABLE' })
-    t.kubo.fail({ path: 'block/put', kind: 'end' })
-    await assert.rejects(t.connector.blockStream(blocks()), { code: 'IPFS_REQUEST_FAILED' })
-  })
-
-  it('give up on a daemon that takes nothing more, but wait for a slow source', async () => {
-    await using t = await setUp({}, { ipfsRequestTimeoutMs: 150 })
-    const slow = async function* () {
-      yield rawBlock('one')
-      await systemClock.sleep(400)
-      yield rawBlock('two')
-    }
-    await t.connector.blockStream(slow())
-    assert.equal(t.kubo.blocks.size, 2)
-    t.kubo.fail({ path: 'block/put', kind: 'stall' })
-    await assert.rejects(t.connector.blockStream(slow()), { code: 'IPFS_TIMEOUT' })
-  })
-
-  it('are read no faster than the daemon takes them', async () => {
-    await using t = await setUp()
-    t.kubo.fail({ path: 'block/put', kind: 'stall' })
-    const stop = new AbortController()
-    let taken = 0
-    const endless = async function* () {
-      for (; ; taken++) yield rawBlock(new Uint8Array(1024 * 1024).fill(taken))
-    }
-    const storing = t.connector.blockStream(endless(), { signal: stop.signal })
-    storing.catch(() => undefined)
-    // What fits into the queue of the lane and the sockets' buffers, and then no more.
-    let before = -1
-    await waitFor(
-      () => {
-        const still = taken > 0 && taken === before
-        before = taken
-        return still
-      },
-      { intervalMs: 100 },
-    )
-    assert.ok(taken < 40, `${taken} blocks of 1 MiB`)
-    stop.abort(new Error('enough'))
-    await assert.rejects(storing, /enough/)
-  })
-})

@@ -15,14 +15,15 @@ import {
 import type { CID } from 'multiformats/cid'
 import { withHolds } from './block-holds.ts'
 import { createCollectionGate } from './collection-gate.ts'
-import { badAnswer, timedOut, unpinDisabled } from './errors.ts'
+import { badAnswer, isRequestFailure, timedOut, unpinDisabled } from './errors.ts'
 import { parseIpfsPath } from './ipfs-path.ts'
-import { putBlocks } from './kubo-blocks.ts'
+import { field } from './kubo-answer.ts'
+import { createBlockPuts } from './kubo-blocks.ts'
 import { createKuboClient, type KuboClient } from './kubo-client.ts'
 import { dagFromKubo } from './kubo-dag.ts'
 import { keeperHere } from './kubo-shards.ts'
 import { countedPins, measuredConnector, pinMetrics } from './metrics.ts'
-import { arePinned, field, isRequestFailure, pinStatus, pinTypeOf, pinWithKubo } from './kubo-pin.ts'
+import { arePinned, pinStatus, pinTypeOf, pinWithKubo } from './kubo-pin.ts'
 import type { IpfsConnector, IpfsHttpConfig } from './types.ts'
 
 export interface KuboConnectorComponents {
@@ -50,6 +51,7 @@ export function createKuboConnector(
   const metrics = pinMetrics(meter)
   const gate = createCollectionGate(clock)
   const timeoutMs = config.ipfsRequestTimeoutMs
+  const blockPuts = createBlockPuts({ client, clock, random }, timeoutMs)
   const ask = async (path: string, { signal }: AbortOptions = {}) =>
     await client.text(path, { signal, timeoutMs })
   const askJson = async (path: string, options?: AbortOptions) => parseAnswer(path, await ask(path, options))
@@ -116,14 +118,14 @@ export function createKuboConnector(
           await ask(`swarm/connect?arg=${encodeURIComponent(address)}`, options)
         } catch (error) {
           // Of several addresses of a peer most may be out of reach: one refusal is not a failure of the call.
-          if (!isRequestFailure(error, /^/)) throw error
+          if (!isRequestFailure(error)) throw error
           logger.debug({ address, error: errorMessage(error) }, 'IPFS could not connect')
         }
       }
     },
     async blockStream(blocks, options = {}) {
       using _held = await gate.enter(options)
-      await putBlocks({ client, clock, random }, timeoutMs, blocks, options)
+      await blockPuts.put(blocks, options)
     },
     blockGet: (cid, { signal } = {}) => client.bytes(`block/get?arg=${cid}`, { signal, timeoutMs }),
     dagBlocks: (root, options = {}) => dagFromKubo({ client, clock }, timeoutMs, root, options),

@@ -11,7 +11,8 @@ import {
   createStallGuard,
 } from '@ipfs-cluster/base'
 import { CID } from 'multiformats/cid'
-import { badAnswer, IpfsError, timedOut } from './errors.ts'
+import { badAnswer, isRequestFailure, timedOut } from './errors.ts'
+import { field } from './kubo-answer.ts'
 import type { KuboClient } from './kubo-client.ts'
 import { createRootSize } from './kubo-root-size.ts'
 import { isShard, pinShard } from './kubo-shards.ts'
@@ -253,17 +254,6 @@ function multihashHex(text: unknown): string | undefined {
     // Not a CID, so not ours.
     return undefined
   }
-}
-
-/** True for an error that the daemon answered with such a text. */
-export function isRequestFailure(error: unknown, text: RegExp): boolean {
-  return error instanceof IpfsError && error.data.code === 'IPFS_REQUEST_FAILED' && text.test(error.data.text)
-}
-
-/** A field of a decoded JSON object; `undefined` when there is none. */
-export function field(value: unknown, name: string): unknown {
-  if (typeof value !== 'object' || value === null) return undefined
-  return (value as Readonly<Record<string, unknown>>)[name]
 }
 
 function numberOf(value: unknown): number {

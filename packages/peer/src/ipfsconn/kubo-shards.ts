@@ -11,8 +11,8 @@ import { code as DAG_CBOR, encode } from '@ipld/dag-cbor'
 import { sha256 } from '@noble/hashes/sha2.js'
 import { CID } from 'multiformats/cid'
 import { create as createDigest } from 'multiformats/hashes/digest'
-import { badAnswer, IpfsError, timedOut } from './errors.ts'
-import { putBlocks } from './kubo-blocks.ts'
+import { badAnswer, isRequestFailure, timedOut } from './errors.ts'
+import { createBlockPuts } from './kubo-blocks.ts'
 import type { KuboClient } from './kubo-client.ts'
 import { LIST_LINKS, readShard, type ShardBlocks } from './shard-list.ts'
 
@@ -66,7 +66,7 @@ export async function pinShard(
   const shard = await readAsked({ client, clock }, pinTimeoutMs, pin.cid, { signal })
   if (shard === undefined) throw badAnswer(`block/get?arg=${pin.cid}`, 'a block that is no list of a shard')
   const keeper = keeperOf(shard)
-  await putBlocks({ client, clock, random }, ipfsRequestTimeoutMs, listed(keeper), { signal })
+  await createBlockPuts({ client, clock, random }, ipfsRequestTimeoutMs).put(listed(keeper), { signal })
   await add({ ...pin, cid: keeper[0].cid, maxDepth: -1 })
   await add({ ...pin, maxDepth: 0 })
 }
@@ -108,12 +108,8 @@ export async function keeperHere(
     return blocks === undefined ? undefined : keeperOf(blocks)[0].cid
   } catch (error) {
     options.signal?.throwIfAborted()
+    // It does not have the block.
     if (isRequestFailure(error)) return undefined
     throw error
   }
-}
-
-/** The daemon said no: it does not have the block. */
-function isRequestFailure(error: unknown): boolean {
-  return error instanceof IpfsError && error.data.code === 'IPFS_REQUEST_FAILED'
 }
