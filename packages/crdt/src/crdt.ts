@@ -28,6 +28,7 @@ import type {
   CrdtOp,
   CrdtProjection,
   CrdtSnapshot,
+  ReadOptions,
 } from './types.ts'
 import { Wal } from './wal.ts'
 import { Walker } from './walker.ts'
@@ -142,7 +143,7 @@ export async function createCrdt(components: CrdtComponents, config: CrdtConfig)
   return {
     commit: (ops, options) => publisher.commit(ops, options),
     get: key => get(ledger, wal, key),
-    getMany: keys => getMany(ledger, wal, keys),
+    getMany: (keys, options) => getMany(ledger, wal, keys, options),
     entries: (range, options) => entries(ledger, wal, range, options),
     chunks: (range, options) => chunks(ledger, wal, range, options),
     snapshot: () => snapshot(ledger, wal),
@@ -176,9 +177,11 @@ async function getMany(
   ledger: Ledger,
   wal: Wal,
   keys: readonly string[],
+  { toChange = false }: ReadOptions = {},
 ): Promise<(Uint8Array | undefined)[]> {
+  if (wal.size === 0) return await ledger.values(keys, toChange)
   const queued = keys.map(key => wal.latest(key))
-  const stored = await ledger.values(keys)
+  const stored = await ledger.values(keys, toChange)
   return queued.map((op, i) => (op === undefined ? stored[i] : valueOf(op)))
 }
 

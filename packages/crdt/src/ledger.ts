@@ -111,8 +111,9 @@ export class Ledger {
     return row === undefined ? undefined : rowValue(row)
   }
 
-  async values(keys: readonly string[]): Promise<(Uint8Array | undefined)[]> {
-    const rows = await this.#recent.getMany(keys)
+  /** @param toChange the keys are about to be written: their rows are remembered. */
+  async values(keys: readonly string[], toChange: boolean): Promise<(Uint8Array | undefined)[]> {
+    const rows = await (toChange ? this.#recent.getMany(keys) : this.#store.getMany(keys.map(keyRow)))
     return rows.map(row => (row === undefined ? undefined : rowValue(row)))
   }
 

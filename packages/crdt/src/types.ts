@@ -82,6 +82,11 @@ export interface CrdtSnapshot extends Disposable {
   readonly queued: readonly CrdtOp[]
 }
 
+export interface ReadOptions {
+  /** The keys are about to be written: `commit` need not read them again. @default false */
+  readonly toChange?: boolean
+}
+
 export interface Crdt extends AsyncDisposable {
   /**
    * Applies `ops` in order as one or more deltas. Resolves when they are durable here; broadcasting follows.
@@ -90,7 +95,7 @@ export interface Crdt extends AsyncDisposable {
   commit(ops: readonly CrdtOp[], options?: AbortOptions): Promise<void>
   get(key: string): Promise<Uint8Array | undefined>
   /** Values in the order of `keys`. */
-  getMany(keys: readonly string[]): Promise<(Uint8Array | undefined)[]>
+  getMany(keys: readonly string[], options?: ReadOptions): Promise<(Uint8Array | undefined)[]>
   /** Live entries in key order, of one consistent state. `range` bounds are the UTF-8 of keys. */
   entries(
     range?: StoreRange,

@@ -199,7 +199,7 @@ async function decideAll<Asked, Value extends Pin | undefined>(
     cids.push(cidOf(asked))
     if (from !== null) cids.push(from)
   }
-  const stored = await state.getMany(cids)
+  const stored = await state.getMany(cids, { toChange: true })
   const find = (key: string, position: number): Pin | undefined => {
     for (let i = layers.length - 1; i >= 0; i--) {
       const change = layers[i]?.get(key)

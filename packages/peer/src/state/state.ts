@@ -9,7 +9,7 @@ import {
   type Store,
   type StoreOp,
 } from '@ipfs-cluster/base'
-import type { Crdt } from '@ipfs-cluster/crdt'
+import type { Crdt, ReadOptions } from '@ipfs-cluster/crdt'
 import type { CID } from 'multiformats/cid'
 import { cidBytesOf, EXPIRY_PREFIX, expiryRow, secondsOf } from './layout.ts'
 import { matchingEntries, type Entry, type ListingComponents } from './listing.ts'
@@ -62,7 +62,7 @@ export function createPinState(components: PinStateComponents): PinStateRoom {
   return {
     state: {
       get: async cid => (await reader.getMany([cid]))[0],
-      getMany: cids => reader.getMany(cids),
+      getMany: (cids, options) => reader.getMany(cids, options),
       list: options => new Batched(reader.batches(options)),
       lines: options => reader.lines(options),
       newest: options => new Batched(reader.newest(options)),
@@ -87,13 +87,13 @@ class PinReader {
     this.#listing = { entries: components.entries, indexes }
   }
 
-  async getMany(cids: readonly CID[]): Promise<(Pin | undefined)[]> {
+  async getMany(cids: readonly CID[], options?: ReadOptions): Promise<(Pin | undefined)[]> {
     const { entries } = this.#components
     const [first] = cids
     const values =
       cids.length === 1 && first !== undefined
         ? [await entries.get(pinKey(first))]
-        : await entries.getMany(cids.map(pinKey))
+        : await entries.getMany(cids.map(pinKey), options)
     return cids.map((cid, i) => this.#decode(cid, values[i]))
   }
 

@@ -1,5 +1,6 @@
 import type { Pin, PinListing } from '@ipfs-cluster/api'
 import type { AbortOptions, StoreOp } from '@ipfs-cluster/base'
+import type { ReadOptions } from '@ipfs-cluster/crdt'
 import type { CID } from 'multiformats/cid'
 import type { CountOptions, NewestOptions } from './newest.ts'
 
@@ -12,8 +13,8 @@ export interface PinListOptions extends AbortOptions, Partial<PinListing> {
 
 export interface PinState {
   get(cid: CID): Promise<Pin | undefined>
-  /** Pins in the order of `cids`. */
-  getMany(cids: readonly CID[]): Promise<(Pin | undefined)[]>
+  /** Pins in the order of `cids`; to be told when they are about to be written (`toChange`), which is quicker then. */
+  getMany(cids: readonly CID[], options?: ReadOptions): Promise<(Pin | undefined)[]>
   /**
    * Pins of one consistent state, in batches (`batchesOf`): all, or those that match. The order is `pinOrder(filter)`, without one that of the keys; a listing in
    * that order is resumed behind a `cursor`. A filter with an exact name or the beginning of one, or with a time costs its result; any other looks

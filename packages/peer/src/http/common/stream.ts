@@ -64,7 +64,8 @@ export class StreamWriter {
     if (this.#pending === '' || this.#response.destroyed) return true
     const chunk = this.#pending
     this.#pending = ''
-    return this.#response.write(chunk)
+    // Made bytes once: of a string whose length is wanted, too, it would be gone through three times.
+    return this.#response.write(chunk.length < CHUNK_CHARS ? chunk : Buffer.from(chunk))
   }
 }
 
