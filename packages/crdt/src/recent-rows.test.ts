@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { utf8, utf8Text } from '@ipfs-cluster/base'
+import { createMemoryStore, silentMeter, utf8, utf8Text } from '@ipfs-cluster/base'
 import { keyRow } from './layout.ts'
+import { Ledger } from './ledger.ts'
 import { RecentRows } from './recent-rows.ts'
 
 /** A store whose reads see it as it is when they begin, and end when they are told to. */
@@ -81,4 +82,25 @@ test('memory stays bounded, and is right when more was written than is remembere
   await ended(store, recent.get('/large'))
   const again = recent.recall(['/large'])
   assert.equal(texts((await ended(store, again)).values())[0]?.length, 1_000)
+})
+
+test('whoever says that he will change keys spares the commit a read, and a listing is not remembered', async () => {
+  const store = createMemoryStore()
+  let reads = 0
+  const counted: typeof store = {
+    ...store,
+    getMany: keys => {
+      reads += keys.length
+      return store.getMany(keys)
+    },
+  }
+  const merged = silentMeter.counter('merged', '')
+  const ledger = await Ledger.open({ store: counted, blocks: { notify: () => undefined }, merged })
+  await ledger.values(['/changed', '/too'], true)
+  await ledger.values(['/listed'], false)
+  assert.equal(reads, 3)
+  await ledger.exclusive(() => ledger.rows(['/changed', '/too']))
+  assert.equal(reads, 3)
+  await ledger.exclusive(() => ledger.rows(['/listed']))
+  assert.equal(reads, 4)
 })

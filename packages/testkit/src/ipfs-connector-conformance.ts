@@ -271,10 +271,11 @@ function blockCases(withConnector: WithConnector): void {
         await new Promise(() => undefined)
       }
       const storing = connector.blockStream(blocks(), { signal: stop.signal })
-      storing.catch(() => undefined)
+      // At once, so that a failure before the time is told, too.
+      const stopped = assert.rejects(storing, /enough/)
       await waitFor(() => taken === 1)
       stop.abort(new Error('enough'))
-      await assert.rejects(storing, /enough/)
+      await stopped
     }),
   )
 

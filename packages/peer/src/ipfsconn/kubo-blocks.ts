@@ -1,6 +1,6 @@
 /**
- * Blocks into Kubo. Nearly all of them go through one `dag/import` of a stream, for which peer and daemon together need two thirds of the time that
- * `block/put` takes (docs/decisions/0019-speed-of-adding.md). What Kubo would not import goes through `block/put`, which takes one codec and one
+ * Blocks into Kubo. Nearly all of them go through one `dag/import` of a stream, for which peer and daemon together need three quarters of the CPU
+ * that `block/put` takes (docs/decisions/0019-speed-of-adding.md). What Kubo would not import goes through `block/put`, which takes one codec and one
  * hash for all parts of a request: a stream of mixed blocks has open requests (lanes) of each kind, side by side and each under
  * back-pressure. Kubo stores the parts of such a request one after the other; a kind of which more comes than one lane takes gets a second.
  */

@@ -410,7 +410,8 @@ for (const [path, without] of [
         for (; ; taken++) yield rawBlock(new Uint8Array(1024 * 1024).fill(taken))
       }
       const storing = t.connector.blockStream(endless(), { signal: stop.signal })
-      storing.catch(() => undefined)
+      // At once, so that a failure before the time is told, too.
+      const stopped = assert.rejects(storing, /enough/)
       // What fits into the queue of the lane and the sockets' buffers, and then no more.
       let before = -1
       await waitFor(
@@ -423,6 +424,6 @@ for (const [path, without] of [
       )
       assert.ok(taken < 40, `${taken} blocks of 1 MiB`)
       stop.abort(new Error('enough'))
-      await assert.rejects(storing, /enough/)
+      await stopped
     })
   })
