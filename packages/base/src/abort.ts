@@ -14,18 +14,28 @@ export function isAbortError(error: unknown): boolean {
   return error instanceof Error && (error.name === 'AbortError' || error.name === 'TimeoutError')
 }
 
+const ONCE = { once: true }
+
 /** Settles as `promise` does, or rejects with the signal's reason as soon as that fires. */
-export async function raceSignal<T>(promise: Promise<T>, signal?: AbortSignal): Promise<T> {
-  if (signal === undefined) return await promise
-  // The loser of the race must not surface as an unhandled rejection.
-  promise.catch(() => undefined)
-  signal.throwIfAborted()
-  const { promise: aborted, reject } = Promise.withResolvers<never>()
-  const onAbort = () => reject(signal.reason)
-  signal.addEventListener('abort', onAbort, { once: true })
-  try {
-    return await Promise.race([promise, aborted])
-  } finally {
-    signal.removeEventListener('abort', onAbort)
-  }
+export function raceSignal<T>(promise: Promise<T>, signal?: AbortSignal): Promise<T> {
+  if (signal === undefined) return promise
+  // By hand and not by `Promise.race`: it is waited for with each block of an add.
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason)
+    const isOver = signal.aborted
+    if (isOver) onAbort()
+    else signal.addEventListener('abort', onAbort, ONCE)
+    const leave = () => isOver || signal.removeEventListener('abort', onAbort)
+    // Whoever loses the race is heard of no more, and surfaces as no unhandled rejection.
+    promise.then(
+      value => {
+        leave()
+        resolve(value)
+      },
+      (error: unknown) => {
+        leave()
+        reject(error)
+      },
+    )
+  })
 }

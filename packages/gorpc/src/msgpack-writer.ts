@@ -2,6 +2,7 @@ import { concatBytes, EMPTY_BYTES, utf8 } from '@ipfs-cluster/base'
 import { MsgpackError } from './msgpack-error.ts'
 
 const INITIAL_BYTES = 256
+const MOST_EXPECTED_BYTES = 64 * 1024
 /** Bytes from this length on are not copied. A copy of less costs no more than to send it as a piece of its own. */
 const LARGE_BYTES = 16 * 1024
 /** Texts up to here are tried as ASCII, character by character, which beats the encoder's call. */
@@ -19,6 +20,10 @@ export class MsgpackWriter {
   #bytes: Uint8Array = new Uint8Array(0)
   #view = new DataView(this.#bytes.buffer)
   #length = 0
+  /** Bytes copied since the last `take`, but for those in `#bytes`. */
+  #copied = 0
+  /** Room to begin with: what was copied last time is likely to be needed again. */
+  #expected = INITIAL_BYTES
 
   /** Bytes written since the start or the last `take`. */
   get length(): number {
@@ -49,6 +54,8 @@ export class MsgpackWriter {
   takePieces(): Uint8Array[] {
     this.#cut()
     const pieces = this.#pieces
+    this.#expected = Math.min(Math.max(INITIAL_BYTES, this.#copied), MOST_EXPECTED_BYTES)
+    this.#copied = 0
     this.#pieces = []
     this.#piecesLength = 0
     this.#bytes = new Uint8Array(0)
@@ -193,6 +200,7 @@ export class MsgpackWriter {
   #cut(): void {
     if (this.#length === 0) return
     this.#add(this.#bytes.subarray(0, this.#length))
+    this.#copied += this.#length
     this.#bytes = this.#bytes.subarray(this.#length)
     this.#view = new DataView(this.#bytes.buffer, this.#bytes.byteOffset, this.#bytes.length)
     this.#length = 0
@@ -208,7 +216,7 @@ export class MsgpackWriter {
     const at = this.#length
     const needed = at + size
     if (needed > this.#bytes.length) {
-      const grown = new Uint8Array(Math.max(INITIAL_BYTES, this.#bytes.length * 2, needed))
+      const grown = new Uint8Array(Math.max(this.#expected, this.#bytes.length * 2, needed))
       grown.set(this.#bytes.subarray(0, at))
       this.#bytes = grown
       this.#view = new DataView(grown.buffer)

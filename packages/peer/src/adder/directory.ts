@@ -160,7 +160,8 @@ function sortedEntries({ entries }: Directory): [string, PackedNode | Directory]
 }
 
 function pack({ cid, cumulativeSize }: DagNode): PackedNode {
-  return { cid: Buffer.from(cid.bytes).toString('latin1'), cumulativeSize }
+  const { buffer, byteOffset, length } = cid.bytes
+  return { cid: Buffer.from(buffer, byteOffset, length).toString('latin1'), cumulativeSize }
 }
 
 function unpack({ cid, cumulativeSize }: PackedNode): DagNode {

@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import { createStallGuard, errorMessage, lend, systemClock, type Clock } from '@ipfs-cluster/base'
 import type { AddPart } from '../../adder/index.ts'
 import { HttpError } from './errors.ts'
-import { headerParameter, readParts, type FormPart, type ReadChunk } from './part-reader.ts'
+import { filenameOf, readParts, type FormPart, type ReadChunk } from './part-reader.ts'
 
 /** A client that is waited for and sends nothing for so long is taken to be gone: with it goes what its upload holds on all destinations. */
 export const UPLOAD_STALL_MS = 10 * 60_000
@@ -39,7 +39,7 @@ async function* addParts(
 
 function addPart({ headers, content }: FormPart): AddPart {
   // A part without a file name is a file without a name.
-  const filename = headerParameter(headers.get('content-disposition') ?? '', 'filename') ?? ''
+  const filename = filenameOf(headers.get('content-disposition') ?? '') ?? ''
   const kind = partKind(headers.get('content-type') ?? '')
   // Whatever a folder has for content has no meaning; it is skipped.
   return { path: partPath(filename), kind, content: kind === 'directory' ? nothing() : contentOf(content) }

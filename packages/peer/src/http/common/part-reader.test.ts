@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { giveBack, lend } from '@ipfs-cluster/base'
 import fc from 'fast-check'
-import { headerParameter, readParts } from './part-reader.ts'
+import { filenameOf, readParts } from './part-reader.ts'
 
 const BOUNDARY = 'b'
 
@@ -165,5 +165,5 @@ it('a parameter of a header is quoted, bare or extended', () => {
     ['form-data; filename=""', ''],
     ['', undefined],
   ]
-  for (const [header, value] of cases) assert.equal(headerParameter(header, 'filename'), value, header)
+  for (const [header, value] of cases) assert.equal(filenameOf(header), value, header)
 })

@@ -191,9 +191,12 @@ function parseHeaders(text: string): Map<string, string> {
   return headers
 }
 
-/** The value of a parameter of a header: quoted, bare, or in the extended form of RFC 8187 (`name*=UTF-8''…`), which goes first. */
-export function headerParameter(header: string, name: string): string | undefined {
-  const extended = new RegExp(`;\\s*${name}\\*\\s*=\\s*utf-8'[^']*'([^;\\s]*)`, 'i').exec(header)?.[1]
+const EXTENDED_FILENAME = /;\s*filename\*\s*=\s*utf-8'[^']*'([^;\s]*)/i
+const FILENAME = /;\s*filename\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s";]+))/i
+
+/** The `filename` of a Content-Disposition: quoted, bare, or in the extended form of RFC 8187 (`filename*=UTF-8''…`), which goes first. */
+export function filenameOf(disposition: string): string | undefined {
+  const extended = EXTENDED_FILENAME.exec(disposition)?.[1]
   if (extended !== undefined) {
     try {
       return decodeURIComponent(extended)
@@ -201,8 +204,7 @@ export function headerParameter(header: string, name: string): string | undefine
       // Not what it claims to be: the plain form stands.
     }
   }
-  const pattern = new RegExp(`;\\s*${name}\\s*=\\s*(?:"((?:[^"\\\\]|\\\\.)*)"|([^\\s";]+))`, 'i')
-  const [, quoted, bare] = pattern.exec(header) ?? []
+  const [, quoted, bare] = FILENAME.exec(disposition) ?? []
   // As in Go, a backslash before anything else stands for itself: it is a path of Windows.
   return quoted?.replaceAll(/\\(["\\])/g, '$1') ?? bare
 }
