@@ -6,8 +6,6 @@ import type { DestinationHold } from '../adder/index.ts'
 import type { IpfsConnector } from '../ipfsconn/index.ts'
 import { RPC, type Network } from '../net/index.ts'
 
-/** Roots that one add keeps blocks for. */
-const ROOTS_MAX = 8
 /** For the words of an add that ends, to a peer that may have gone. Milliseconds. */
 const RELEASE_DEADLINE_MS = 5_000
 
@@ -38,14 +36,18 @@ async function holdAt(
   { signal }: AbortOptions,
 ): Promise<DestinationHold> {
   const ended = new AbortController()
-  const roots = new Channel<CID>(ROOTS_MAX)
+  const roots = new Channel<CID>(1)
   const either = anySignal(signal, ended.signal)
   const replies = rpc.stream(peer, RPC.IPFSConnector.HoldBlocks, roots, { signal: either })
   const answers = replies[Symbol.asyncIterator]()
   // The first reply says that the hold stands.
   if ((await answers.next()).done === true) throw new Error(`${peer} ended the hold`)
   return {
-    keepFor: root => void roots.tryPush(root),
+    keepFor(root) {
+      roots.tryPush(root)
+      // It is told while the root is being pinned, and not once somebody waits for the end.
+      roots.end()
+    },
     async [Symbol.asyncDispose]() {
       roots.end()
       const late = clock.timeout(RELEASE_DEADLINE_MS)

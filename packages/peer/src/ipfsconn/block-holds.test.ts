@@ -3,7 +3,7 @@ import { describe, it } from 'node:test'
 import { newPin } from '@ipfs-cluster/api'
 import { createManualClock, waitFor } from '@ipfs-cluster/testkit'
 import { CID } from 'multiformats/cid'
-import { KEEP_UNTIL_PINNED_MS, withHolds } from './block-holds.ts'
+import { KEEP_UNTIL_PINNED_MS, PINNED_ANEW_MS, withHolds } from './block-holds.ts'
 import type { BlockHold, IpfsConnector } from './types.ts'
 
 const ROOT = CID.parse('bafkreifvjsscrn3xmx4zs53cvhebb64ijnnxj7tk5skoiyad6cpkwltbdm')
@@ -12,11 +12,16 @@ function setUp() {
   const clock = createManualClock()
   const held = { now: 0 }
   const pinned = new Set<string>()
+  /** What the daemon was asked about. */
+  const asked: string[] = []
   const daemon: Partial<IpfsConnector> = {
     pin: async ({ cid }) => void pinned.add(String(cid)),
     unpin: async cid => void pinned.delete(String(cid)),
     arePinned: async pins => pins.map(({ cid }) => pinned.has(String(cid))),
-    pinLsCid: async cid => (pinned.has(String(cid)) ? 'recursive' : 'unpinned'),
+    async pinLsCid(cid) {
+      asked.push(String(cid))
+      return pinned.has(String(cid)) ? 'recursive' : 'unpinned'
+    },
     [Symbol.asyncDispose]: async () => undefined,
   }
   const ipfs = withHolds(daemon as IpfsConnector, clock, async () => {
@@ -24,7 +29,7 @@ function setUp() {
     return { [Symbol.dispose]: () => void held.now-- }
   })
   const hold = async () => (await ipfs.hold?.()) as BlockHold
-  return { clock, held, pinned, ipfs, hold }
+  return { clock, held, pinned, asked, ipfs, hold }
 }
 
 describe('a hold', () => {
@@ -41,7 +46,7 @@ describe('a hold', () => {
 
   it('stands until what it was kept for is pinned, or nobody wants it any more', async () => {
     for (const settle of ['pin', 'unpin', 'arePinned'] as const) {
-      const { held, hold, ipfs, pinned } = setUp()
+      const { asked, held, hold, ipfs, pinned } = setUp()
       const [kept, also] = [await hold(), await hold()]
       for (const each of [kept, also]) {
         each.keepFor(ROOT)
@@ -56,11 +61,12 @@ describe('a hold', () => {
         await ipfs.arePinned?.([newPin(ROOT)])
       }
       await waitFor(() => held.now === 0, { what: `released by ${settle}` })
+      assert.deepEqual(asked, [])
     }
   })
 
-  it('ends with its release when that was pinned before it, or in the meantime', async () => {
-    const { held, hold, ipfs, pinned } = setUp()
+  it('ends when that has been pinned in the meantime, and soon when it was before', async () => {
+    const { asked, clock, held, hold, ipfs, pinned } = setUp()
     const early = await hold()
     early.keepFor(ROOT)
     await ipfs.pin(newPin(ROOT))
@@ -72,7 +78,11 @@ describe('a hold', () => {
     const again = await hold()
     again.keepFor(ROOT)
     again.release()
+    await clock.advance(PINNED_ANEW_MS - 1)
+    assert.deepEqual([asked, held.now], [[], 1])
+    await clock.advance(1)
     await waitFor(() => held.now === 0)
+    assert.deepEqual(asked, [String(ROOT)])
   })
 
   it('does not stand for ever, nor beyond the connector', async () => {

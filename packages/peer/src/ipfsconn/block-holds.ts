@@ -4,6 +4,8 @@ import type { BlockHold, IpfsConnector } from './types.ts'
 
 /** A hold that waits for a pin ends after so long, pinned or not. Milliseconds. */
 export const KEEP_UNTIL_PINNED_MS = 10 * 60_000
+/** Most roots are pinned before, and nobody has to ask; less than what an add yields to a collection (`ADD_YIELD_MS`). Milliseconds. */
+export const PINNED_ANEW_MS = 2_000
 
 /**
  * The same connector with holds: what `open` gives stands from the hold to its release, and then until the pin that it was kept for is there.
@@ -56,10 +58,10 @@ export function withHolds(
       const keepOn = async (cid: CID, { ended, end }: ReturnType<typeof wait>) => {
         const either = AbortSignal.any([ended, closing.signal])
         try {
+          await clock.sleep(PINNED_ANEW_MS, { signal: either })
           // It may have been pinned before anybody added it, and then nobody will pin it again.
-          if (!either.aborted && !(await isPinned(cid, either))) {
-            await clock.sleep(KEEP_UNTIL_PINNED_MS, { signal: either })
-          }
+          if (await isPinned(cid, either)) return
+          await clock.sleep(KEEP_UNTIL_PINNED_MS - PINNED_ANEW_MS, { signal: either })
         } catch (error) {
           // Sleep rejects only when it is aborted: pinned, or at the end.
           if (!either.aborted) throw error
