@@ -4,7 +4,7 @@ import type { BlockHold, IpfsConnector } from './types.ts'
 
 /** A hold that waits for a pin ends after so long, pinned or not. Milliseconds. */
 export const KEEP_UNTIL_PINNED_MS = 10 * 60_000
-/** Most roots are pinned before, and nobody has to ask; less than what an add yields to a collection (`ADD_YIELD_MS`). Milliseconds. */
+/** Most roots are pinned within so long, and nobody has to ask for them; less than what an add yields to a collection (`ADD_YIELD_MS`). Milliseconds. */
 export const PINNED_ANEW_MS = 2_000
 
 /**

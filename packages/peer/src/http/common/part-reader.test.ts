@@ -152,7 +152,7 @@ describe('the parts of a body', () => {
   })
 })
 
-it('a parameter of a header is quoted, bare or extended', () => {
+it('a file name is quoted, bare or extended', () => {
   const cases: [header: string, value: string | undefined][] = [
     ['form-data; name="file"; filename="a b%2Fc"', 'a b%2Fc'],
     ['form-data; filename=abc; name=x', 'abc'],
