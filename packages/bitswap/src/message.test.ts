@@ -127,6 +127,15 @@ test('every message survives encoding and decoding', () => {
   )
 })
 
+test('empty messages, a byte each on the wire, are all the same one', () => {
+  const seen: BitswapMessage[] = []
+  const reader = new FrameReader(1 << 20, bytes => seen.push(decodeMessage(bytes)))
+  reader.push(new Uint8Array(1000))
+  assert.equal(seen.length, 1000)
+  assert.equal(new Set(seen).size, 1)
+  assert.deepEqual(seen[0], decodeMessage(encodeMessage({})))
+})
+
 test('frames arrive whole however the stream is cut', () => {
   fc.assert(
     fc.property(fc.array(anyMessage, { maxLength: 4 }), fc.integer({ min: 1, max: 50 }), (messages, step) => {

@@ -147,13 +147,16 @@ function writeMessage(writer: ProtoWriter, message: BitswapMessage, wantlistByte
  * @throws BitswapError `BITSWAP_BAD_MESSAGE`: not protobuf, an entry without a valid CID, or more than `MAX_MESSAGE_ITEMS`.
  */
 export function decodeMessage(bytes: Uint8Array): BitswapMessage {
+  // A single byte on the wire: whoever sends millions of them must not make us build as many.
+  if (bytes.length === 0) return EMPTY_MESSAGE
   const reader = new ProtoReader(bytes, 0, bytes.length)
-  const message = {
-    wantlist: new Array<WantlistEntry>(),
+  // Empty lists that take no room until something comes, unlike those of `new Array`.
+  const message: DecodedMessage = {
+    wantlist: [],
     full: false,
-    bareBlocks: new Array<Uint8Array>(),
-    payload: new Array<BlockPayload>(),
-    presences: new Array<BlockPresence>(),
+    bareBlocks: [],
+    payload: [],
+    presences: [],
     pendingBytes: 0,
   }
   let items = 0
@@ -177,9 +180,18 @@ export function decodeMessage(bytes: Uint8Array): BitswapMessage {
   return message
 }
 
+interface DecodedMessage extends BitswapMessage {
+  readonly wantlist: WantlistEntry[]
+  full: boolean
+  readonly bareBlocks: Uint8Array[]
+  readonly payload: BlockPayload[]
+  readonly presences: BlockPresence[]
+  pendingBytes: number
+}
+
 function readWantlist(
   reader: ProtoReader,
-  message: { wantlist: WantlistEntry[]; full: boolean },
+  message: Pick<DecodedMessage, 'wantlist' | 'full'>,
   count: () => void,
 ): void {
   while (reader.next()) {

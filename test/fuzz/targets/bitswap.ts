@@ -44,8 +44,8 @@ function use(message: BitswapMessage): void {
   const { wantlist, bareBlocks, payload, presences } = message
   const items = wantlist.length + bareBlocks.length + payload.length + presences.length
   check(items <= MAX_MESSAGE_ITEMS, 'a message has a limited number of items')
-  for (const { cid } of [...wantlist, ...presences])
-    check(keyOfCidBytes(cid) !== undefined, 'an item has a CID')
+  for (const list of [wantlist, presences])
+    for (const { cid } of list) check(keyOfCidBytes(cid) !== undefined, 'an item has a CID')
   for (const { prefix, data } of payload) void verifier.keyOf(prefix, data)
 }
 
@@ -72,6 +72,8 @@ const frames: Target = {
     ),
   refusal,
   maxBytes: MAX_MESSAGE_BYTES,
+  // A frame may be one byte, which is read twice, and a piece to read it from as well.
+  allocation: { perByte: 640, constant: MIB },
   run(input, random) {
     const whole: Uint8Array[] = []
     const parts: Uint8Array[] = []
