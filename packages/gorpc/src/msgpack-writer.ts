@@ -2,6 +2,7 @@ import { concatBytes, EMPTY_BYTES, utf8 } from '@ipfs-cluster/base'
 import { MsgpackError } from './msgpack-error.ts'
 
 const INITIAL_BYTES = 256
+/** No more room than this is made before it is needed: enough for the objects that are gathered for one send. */
 const MOST_EXPECTED_BYTES = 64 * 1024
 /** Bytes from this length on are not copied. A copy of less costs no more than to send it as a piece of its own. */
 const LARGE_BYTES = 16 * 1024

@@ -30,6 +30,7 @@ export interface AdderComponents {
 
 /** Ends with its disposal, unless it is kept for a root: then when that is pinned there. */
 export interface DestinationHold extends AsyncDisposable {
+  /** Once, when the root is about to be pinned: nothing can be told to it afterwards. */
   keepFor(root: CID): void
 }
 
