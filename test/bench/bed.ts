@@ -8,7 +8,7 @@ import { kuboBinary, startProcess, startRealKubo, waitFor } from '@ipfs-cluster/
 import { LOOPBACK, preparePeer, type InteropPeer, type Json, type Kind } from '../interop/peers.ts'
 import { stablePorts } from '../interop/ports.ts'
 
-export { benchCid, pinPaths } from './cids.ts'
+export { benchCid, pinPath, pinPaths } from './cids.ts'
 
 export interface BedOptions {
   readonly kind: Kind

@@ -29,16 +29,20 @@ export async function load(url: string, paths: Iterable<string>, options: LoadOp
   const source = paths[Symbol.iterator]()
   const began = performance.now()
   const worker = async () => {
-    await using connection = await openConnection(url)
-    while (true) {
+    using connection = await openConnection(url)
+    await connection.askAll(method, () => {
       const { done, value: path } = source.next()
-      if (done === true || signal?.aborted === true) return
+      if (done === true || signal?.aborted === true) return undefined
       const sent = performance.now()
-      const status = await connection.ask(method, path)
-      latencies.push(performance.now() - sent)
-      answers[status] = (answers[status] ?? 0) + 1
-      answered?.(path, status)
-    }
+      return {
+        path,
+        answered(status) {
+          latencies.push(performance.now() - sent)
+          answers[status] = (answers[status] ?? 0) + 1
+          answered?.(path, status)
+        },
+      }
+    })
   }
   const ended = await Promise.allSettled(Array.from({ length: options.connections }, worker))
   const seconds = (performance.now() - began) / 1000
@@ -52,54 +56,82 @@ export function percentile({ latencies }: LoadResult, share: number): number {
   return latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0
 }
 
-interface Connection extends AsyncDisposable {
-  /** Resolves with the status when the whole answer is there. */
-  ask(method: string, path: string): Promise<number>
+interface Question {
+  readonly path: string
+  /** Called with the status when the whole answer is there. */
+  answered(status: number): void
 }
+
+interface Connection extends Disposable {
+  /** Asks one question after the other until there is none. */
+  askAll(method: string, next: () => Question | undefined): Promise<void>
+}
+
+/** Of a socket's reads: one for all that come, as buffers of their own would be collected while answers are being waited for. */
+const READ_BYTES = 64 * 1024
 
 async function openConnection(url: string): Promise<Connection> {
   const { hostname, port } = new URL(url)
-  const socket = connect({ host: hostname, port: Number(port), noDelay: true })
+  const reader = new AnswerReader()
+  const socket = connect({
+    host: hostname,
+    port: Number(port),
+    noDelay: true,
+    onread: {
+      buffer: Buffer.allocUnsafe(READ_BYTES),
+      callback: (bytes, buffer) => reader.read(buffer, bytes),
+    },
+  })
+  reader.watch(socket)
   await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject))
-  const reader = new AnswerReader(socket)
   return {
-    ask(method, path) {
-      const answer = reader.next()
-      socket.write(
-        `${method} ${path} HTTP/1.1\r\nHost: bench\r\n${method === 'GET' ? '' : 'Content-Length: 0\r\n'}\r\n`,
-      )
-      return answer
+    askAll(method, next) {
+      const head = ` HTTP/1.1\r\nHost: bench\r\n${method === 'GET' ? '' : 'Content-Length: 0\r\n'}\r\n`
+      const { promise, resolve, reject } = Promise.withResolvers<void>()
+      let asked: Question | undefined
+      const ask = () => {
+        asked = next()
+        if (asked === undefined) resolve()
+        else socket.write(`${method} ${asked.path}${head}`)
+      }
+      reader.each(status => {
+        asked?.answered(status)
+        ask()
+      }, reject)
+      ask()
+      return promise
     },
-    async [Symbol.asyncDispose]() {
-      socket.destroy()
-    },
+    [Symbol.dispose]: () => void socket.destroy(),
   }
 }
 
 /** Finds the ends of answers with a length or in chunks; their bodies are dropped. */
 class AnswerReader {
   #text = ''
-  #waiting: PromiseWithResolvers<number> | undefined
+  #answered: (status: number) => void = () => undefined
+  #failed: (error: Error) => void = () => undefined
   #broken: Error | undefined
 
-  constructor(socket: Socket) {
-    socket.setEncoding('latin1')
-    socket.on('data', (chunk: string) => {
-      this.#text += chunk
-      this.#check()
-    })
+  watch(socket: Socket): void {
     const fail = (error: Error) => {
-      this.#broken = error
-      this.#waiting?.reject(error)
+      this.#broken ??= error
+      this.#failed(this.#broken)
     }
     socket.on('error', fail)
     socket.on('close', () => fail(new Error('the connection was closed')))
   }
 
-  next(): Promise<number> {
-    if (this.#broken !== undefined) return Promise.reject(this.#broken)
-    this.#waiting = Promise.withResolvers<number>()
-    return this.#waiting.promise
+  each(answered: (status: number) => void, failed: (error: Error) => void): void {
+    this.#answered = answered
+    this.#failed = failed
+    if (this.#broken !== undefined) failed(this.#broken)
+  }
+
+  /** @returns true: more may come. */
+  read(buffer: Uint8Array, bytes: number): boolean {
+    this.#text += Buffer.from(buffer.buffer, buffer.byteOffset, bytes).toString('latin1')
+    this.#check()
+    return true
   }
 
   #check(): void {
@@ -112,9 +144,7 @@ class AnswerReader {
       length === undefined ? this.#endOfChunks(status, headEnd + 4, head) : headEnd + 4 + Number(length)
     if (end === undefined || this.#text.length < end) return
     this.#text = this.#text.slice(end)
-    const waiting = this.#waiting
-    this.#waiting = undefined
-    waiting?.resolve(status)
+    this.#answered(status)
   }
 
   #endOfChunks(status: number, bodyAt: number, head: string): number | undefined {

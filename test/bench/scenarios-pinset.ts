@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { waitFor } from '@ipfs-cluster/testkit'
 import type { InteropPeer } from '../interop/peers.ts'
-import { benchCid, pinPaths, startBed, type Bed } from './bed.ts'
+import { benchCid, pinPath, pinPaths, startBed, type Bed } from './bed.ts'
 import { HELD_SERIES } from './cids.ts'
 import { median, type Figure } from './figures.ts'
 import { load, percentile, readListing, type LoadResult } from './http-load.ts'
@@ -133,7 +133,7 @@ async function status(what: string, peer: InteropPeer, pins: number): Promise<Fi
 
 function askStatus(peer: InteropPeer, pins: number, count: number): Promise<LoadResult> {
   const some = function* () {
-    for (let i = 0; i < count; i++) yield `/pins/${benchCid('set', (i * 7919) % pins)}`
+    for (let i = 0; i < count; i++) yield pinPath('set', (i * 7919) % pins)
   }
   return load(peer.rest, some(), { connections: CONNECTIONS, method: 'GET' })
 }

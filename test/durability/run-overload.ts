@@ -4,7 +4,7 @@
  */
 import { parseArgs } from 'node:util'
 import { waitFor } from '@ipfs-cluster/testkit'
-import { benchCid, startBed } from '../bench/bed.ts'
+import { pinPath, startBed } from '../bench/bed.ts'
 import { load, percentile } from '../bench/http-load.ts'
 import { goBinary, type InteropPeer, type Kind } from '../interop/peers.ts'
 
@@ -48,7 +48,7 @@ for (const kind of (goBinary === undefined ? ['ts'] : ['ts', 'go']) as Kind[]) {
 process.exit(isWell ? 0 : 1)
 
 function* paths(peer: number): Generator<string> {
-  for (let index = 0; index < requests / count; index++) yield `/pins/${benchCid(`overload ${peer}`, index)}`
+  for (let index = 0; index < requests / count; index++) yield pinPath(`overload ${peer}`, index)
 }
 
 async function missingAfterAWhile(
