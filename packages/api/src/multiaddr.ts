@@ -1,4 +1,4 @@
-import { errorMessage, toHex } from '@ipfs-cluster/base'
+import { errorMessage, memoize, toHex } from '@ipfs-cluster/base'
 import {
   CODE_CERTHASH,
   CODE_P2P,
@@ -10,7 +10,6 @@ import {
 import { varint } from 'multiformats'
 import { ApiError } from './api-error.ts'
 import { latin1Bytes, latin1Text } from './base-text.ts'
-import { memoize } from './memo.ts'
 import { multiaddrReason } from './multiaddr-reason.ts'
 import type { Multiaddr } from './types.ts'
 

@@ -22,7 +22,6 @@ import {
   peerIdBytes,
   peerIdText,
 } from './index.ts'
-import { memoize } from './memo.ts'
 import { anyCid, anyMultiaddr, anyPeerId } from './test-arbitraries.ts'
 
 test('base58 and base32 agree with multiformats', () => {
@@ -171,17 +170,6 @@ test('long ids and addresses are refused without being converted', () => {
       letter,
     )
   }
-})
-
-test('long texts are not remembered', () => {
-  let computed = 0
-  const length = memoize(10, (text: string) => {
-    computed++
-    return text.length
-  })
-  const [short, long] = ['x'.repeat(1024), 'x'.repeat(1025)]
-  for (const text of [short, long, short, long]) assert.equal(length(text), text.length)
-  assert.equal(computed, 3)
 })
 
 test('why a text is no multiaddr, in the words of Go', () => {

@@ -1,10 +1,9 @@
-import { compareBytes } from '@ipfs-cluster/base'
+import { compareBytes, memoize } from '@ipfs-cluster/base'
 import { base58btc } from 'multiformats/bases/base58'
 import { decode as decodeDigest } from 'multiformats/hashes/digest'
 import { ApiError } from './api-error.ts'
 import { base58Text, latin1Bytes, latin1Text } from './base-text.ts'
 import { parseCid } from './cid.ts'
-import { memoize } from './memo.ts'
 import type { PeerId } from './types.ts'
 
 /** Peer ids remembered in each direction. */

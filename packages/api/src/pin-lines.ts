@@ -1,8 +1,7 @@
 /** Stored pins straight to lines of JSON, as bytes: the same bytes as by `decodePin` and `pinCodec`, in a fifth of the time. */
-import { utf8 } from '@ipfs-cluster/base'
+import { memoize, utf8 } from '@ipfs-cluster/base'
 import { parseCid } from './cid.ts'
 import { pinCodec } from './json/index.ts'
-import { memoize } from './memo.ts'
 import {
   clearOptions,
   compareRuns,

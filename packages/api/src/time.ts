@@ -1,5 +1,5 @@
 /** Times as Go's `encoding/json` writes and reads them: RFC 3339, fractions of up to nine digits. */
-import { memoize } from './memo.ts'
+import { memoize } from '@ipfs-cluster/base'
 import type { Time } from './types.ts'
 
 const NS_PER_S = 1_000_000_000n

@@ -35,7 +35,7 @@ export interface LedgerComponents {
   readonly projection?: CrdtProjection | undefined
   readonly onChanges?: ((changes: readonly CrdtChange[]) => void) | undefined
   /** Counts merged nodes. */
-  readonly merged: Counter
+  readonly merged: Pick<Counter, 'add'>
 }
 
 /** What the store knows of a node: merged, linked to by a merged node (wanted or refused), or nothing. */

@@ -3,7 +3,7 @@ import { COUNT_BOUNDS, DURATION_BOUNDS_S, type Clock, type Counter, type Meter }
 /** What is measured of writing and merging. */
 export interface CrdtMetrics {
   /** Counts merged nodes and remembers when the last one was. */
-  readonly merged: Counter
+  readonly merged: Pick<Counter, 'add'>
   onCommit(ms: number, ops: number): void
 }
 

@@ -4,8 +4,8 @@ import type { KeyRows } from './spill.ts'
 
 type Row = Uint8Array | undefined
 
-/** Rows remembered; beyond it the oldest are forgotten. */
-const MAX_ROWS = 4096
+/** Rows remembered, in two halves: once the younger is full the elder is forgotten. Finding the oldest for each that comes would cost more than the rest. */
+const MAX_ROWS = 8192
 /** Larger ones are read again. Bytes. */
 const MAX_ROW_BYTES = 512
 
@@ -17,7 +17,8 @@ const MAX_ROW_BYTES = 512
  */
 export class RecentRows {
   readonly #store: Pick<Store, 'get' | 'getMany'>
-  readonly #rows = new Map<string, Row>()
+  #younger = new Map<string, Row>()
+  #elder = new Map<string, Row>()
   /** When keys were written, of those of late. */
   readonly #written = new Map<string, number>()
   /** Of what was written before, no time is known. */
@@ -44,8 +45,13 @@ export class RecentRows {
 
   /** The rows as of the last write; only those not remembered are read. Nothing may be written meanwhile. */
   async recall(keys: readonly string[]): Promise<KeyRows> {
-    const missing = keys.filter(key => !this.#rows.has(key))
-    const recalled = new Map(keys.map(key => [key, this.#rows.get(key)]))
+    const missing: string[] = []
+    const recalled = new Map<string, Row>()
+    for (const key of keys) {
+      const half = this.#younger.has(key) ? this.#younger : this.#elder
+      if (!half.has(key)) missing.push(key)
+      recalled.set(key, half.get(key))
+    }
     if (missing.length === 0) return recalled
     const rows = await this.#store.getMany(missing.map(keyRow))
     for (const [i, key] of missing.entries()) recalled.set(key, rows[i])
@@ -56,7 +62,8 @@ export class RecentRows {
   changed(keys: Iterable<string>): void {
     const now = ++this.#time
     for (const key of keys) {
-      this.#rows.delete(key)
+      this.#younger.delete(key)
+      this.#elder.delete(key)
       this.#written.set(key, now)
     }
     if (this.#written.size <= MAX_ROWS) return
@@ -67,8 +74,9 @@ export class RecentRows {
   #remember(key: string, row: Row, began: number): void {
     if (began < this.#horizon || began < (this.#written.get(key) ?? 0)) return
     if (row !== undefined && row.length > MAX_ROW_BYTES) return
-    this.#rows.delete(key)
-    this.#rows.set(key, row)
-    if (this.#rows.size > MAX_ROWS) this.#rows.delete(this.#rows.keys().next().value as string)
+    this.#younger.set(key, row)
+    if (this.#younger.size < MAX_ROWS / 2) return
+    this.#elder = this.#younger
+    this.#younger = new Map()
   }
 }

@@ -1,4 +1,4 @@
-import type { Meter } from '@ipfs-cluster/base'
+import { MAX_SERIES, memoize, type Meter } from '@ipfs-cluster/base'
 
 export interface CallCounter {
   count(protocol: 'mux' | 'stream'): void
@@ -10,6 +10,6 @@ export function callCounter(meter: Meter, direction: 'in' | 'out'): CallCounter 
     'ipfscluster_rpc_calls_total',
     'Remote procedure calls, by protocol (mux: one stream for many calls; stream: one each) and direction',
   )
-  const labels = { mux: { protocol: 'mux', direction }, stream: { protocol: 'stream', direction } }
-  return { count: protocol => counter.add(labels[protocol]) }
+  const callsOf = memoize(MAX_SERIES, (protocol: 'mux' | 'stream') => counter.of({ protocol, direction }))
+  return { count: protocol => callsOf(protocol).add() }
 }

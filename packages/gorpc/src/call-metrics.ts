@@ -1,6 +1,8 @@
 import {
   DURATION_BOUNDS_S,
   errorCode,
+  MAX_SERIES,
+  memoize,
   OPENCENSUS_BYTES_BOUNDS,
   OPENCENSUS_MS_BOUNDS,
   type Clock,
@@ -84,14 +86,15 @@ export function measuredHandlers(
     'Distribution of total sent bytes per RPC, by method.',
     OPENCENSUS_BYTES_BOUNDS,
   )
+  const completedOf = memoize(MAX_SERIES, (name: string) => completed.of({ gorpc_server_method: name }))
   const measured = ({ method, serve }: RpcHandler): RpcHandler => {
-    const labels = { gorpc_server_method: methodName(method) }
+    const name = methodName(method)
     const begin = () => {
       const call = calls.begin(method)
       const start = clock.monotonic()
       return (error?: unknown) => {
         call.ended(error)
-        completed.add(labels)
+        completedOf(name).add()
         latency(method).observe(clock.monotonic() - start)
       }
     }
@@ -131,16 +134,8 @@ function perMethod(
   histogram: Histogram,
   labels: (name: string) => Readonly<Record<string, string>>,
 ): (method: Method) => Observer {
-  const observers = new Map<string, Observer>()
-  return method => {
-    const name = methodName(method)
-    let observer = observers.get(name)
-    if (observer === undefined) {
-      observer = histogram.of(labels(name))
-      observers.set(name, observer)
-    }
-    return observer
-  }
+  const observerOf = memoize(MAX_SERIES, (name: string) => histogram.of(labels(name)))
+  return method => observerOf(methodName(method))
 }
 
 function sized(codec: Codec<unknown>, observer: () => Observer): Codec<unknown> {

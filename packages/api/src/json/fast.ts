@@ -1,6 +1,6 @@
 /** Hand-made writers of what is listed by the million; they agree with the table-driven ones of `pin-codecs.ts`, which tests check. */
 import { cidText } from '../cid.ts'
-import { memoize } from '../memo.ts'
+import { memoize } from '@ipfs-cluster/base'
 import { trackerStatusText } from '../status.ts'
 import { formatTime } from '../time.ts'
 import type { GlobalPinInfo, Multiaddr, PeerId, Pin, PinInfoShort, PinProgress } from '../types.ts'

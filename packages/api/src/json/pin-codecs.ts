@@ -8,7 +8,7 @@ import {
   trackerStatusText,
 } from '../status.ts'
 import type { PinType, TrackerStatus } from '../status.ts'
-import { memoize } from '../memo.ts'
+import { memoize } from '@ipfs-cluster/base'
 import type { GlobalPinInfo, Multiaddr, Pin, PinInfo, PinInfoShort, PinMode, PinOptions } from '../types.ts'
 import { writeGlobalPinInfo, writePin, writeSubmittedPin } from './fast.ts'
 import { pinInfoSizeFields, pinSizeFields } from './pin-size.ts'

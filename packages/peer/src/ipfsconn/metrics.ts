@@ -4,11 +4,12 @@ import {
   DURATION_BOUNDS_S,
   errorCode,
   lengthOf,
+  MAX_SERIES,
+  memoize,
   OPENCENSUS_BYTES_BOUNDS,
   OPENCENSUS_MS_BOUNDS,
   type Clock,
   type Meter,
-  type Observer,
 } from '@ipfs-cluster/base'
 import type { IpfsConnector } from './types.ts'
 
@@ -69,6 +70,15 @@ export function requestMetrics(meter: Meter, clock: Pick<Clock, 'monotonic'>): (
     `Total bytes sent in request body (not including headers), ${by}`,
     OPENCENSUS_BYTES_BOUNDS,
   )
+  const viewsOf = memoize(MAX_SERIES, (status: number | undefined) => {
+    const labels = { http_client_method: 'POST', http_client_status: String(status ?? 'error') }
+    return {
+      completed: completed.of(labels),
+      latency: latency.of(labels),
+      received: received.of(labels),
+      sent: sent.of(labels),
+    }
+  })
   return () => {
     const start = clock.monotonic()
     const bytes = { sent: 0, received: 0 }
@@ -80,11 +90,11 @@ export function requestMetrics(meter: Meter, clock: Pick<Clock, 'monotonic'>): (
         bytes.received += count
       },
       ended(status) {
-        const labels = { http_client_method: 'POST', http_client_status: String(status ?? 'error') }
-        completed.add(labels)
-        latency.of(labels).observe(clock.monotonic() - start)
-        received.of(labels).observe(bytes.received)
-        sent.of(labels).observe(bytes.sent)
+        const views = viewsOf(status)
+        views.completed.add()
+        views.latency.observe(clock.monotonic() - start)
+        views.received.observe(bytes.received)
+        views.sent.observe(bytes.sent)
       },
     }
   }
@@ -140,18 +150,13 @@ function callMetrics(meter: Meter, clock: Pick<Clock, 'monotonic'>) {
     'ipfscluster_ipfs_request_errors_total',
     'Calls of the IPFS daemon that failed, by kind and code of the error',
   )
-  const observers = new Map<Kind, Observer>()
+  const durationOf = memoize(MAX_SERIES, (kind: Kind) => durations.of({ kind }))
   const begin = (kind: Kind) => {
-    let observer = observers.get(kind)
-    if (observer === undefined) {
-      observer = durations.of({ kind })
-      observers.set(kind, observer)
-    }
     const start = clock.monotonic()
-    const kept = observer
+    const duration = durationOf(kind)
     return {
       failed: (error: unknown) => errors.add({ kind, code: errorCode(error) ?? 'OTHER' }),
-      ended: () => kept.observe((clock.monotonic() - start) / 1000),
+      ended: () => duration.observe((clock.monotonic() - start) / 1000),
     }
   }
   return {

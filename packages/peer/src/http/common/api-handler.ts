@@ -58,9 +58,9 @@ export function createApiHandler(
     }
     const { preflight, headers: corsHeaders } = cors({
       method: request.method ?? 'GET',
-      origin: request.headersDistinct['origin'] ?? [],
-      requestMethod: request.headersDistinct['access-control-request-method'] ?? [],
-      requestHeaders: request.headersDistinct['access-control-request-headers'] ?? [],
+      origin: allValues(request, 'origin'),
+      requestMethod: allValues(request, 'access-control-request-method'),
+      requestHeaders: allValues(request, 'access-control-request-headers'),
     })
     for (const [name, value] of corsHeaders) response.setHeader(name, value)
     if (preflight) {
@@ -70,6 +70,11 @@ export function createApiHandler(
     if (target === undefined) return fail(404, 'not found')
     await route({ request, response, signal, target, user })
   }
+}
+
+/** Most requests have no such header, and need not have all of theirs put in lists. */
+function allValues(request: IncomingMessage, name: string): readonly string[] {
+  return request.headers[name] === undefined ? [] : (request.headersDistinct[name] ?? [])
 }
 
 /** Preflights carry no login, and whoever watches over a peer need not have one. */

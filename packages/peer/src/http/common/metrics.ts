@@ -1,11 +1,12 @@
 import type { ServerResponse } from 'node:http'
 import {
   DURATION_BOUNDS_S,
+  MAX_SERIES,
+  memoize,
   OPENCENSUS_BYTES_BOUNDS,
   OPENCENSUS_MS_BOUNDS,
   type Clock,
   type Meter,
-  type Observer,
 } from '@ipfs-cluster/base'
 import { CountingResponse, type HttpHandler } from './serve.ts'
 
@@ -18,6 +19,8 @@ export interface HttpMetrics {
 
 /** For requests that came to no route: refused, redirected, not found. */
 const NO_ROUTE = 'none'
+/** What a server of another kind tells. */
+const NOT_COUNTED = { bodyBytes: 0, route: undefined }
 const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
 
 /** @param api label value of the requests of one server, such as `restapi`. */
@@ -28,24 +31,21 @@ export function createHttpMetrics(meter: Meter, clock: Pick<Clock, 'monotonic'>,
     DURATION_BOUNDS_S,
   )
   const openCensus = openCensusViews(meter)
-  const routes = new WeakMap<ServerResponse, string>()
-  // Making the labels of a series costs more than counting in it.
-  const observers = new Map<string, Observer>()
-  const durationOf = (route: string, method: string, statusClass: number): Observer => {
-    const key = `${statusClass} ${method} ${route}`
-    let observer = observers.get(key)
-    if (observer === undefined) {
-      observer = durations.of({ api, route, method, status: `${statusClass}xx` })
-      observers.set(key, observer)
-    }
-    return observer
-  }
+  const byRoute = memoize(MAX_SERIES, (route: string) =>
+    memoize(MAX_SERIES, (method: string) =>
+      memoize(MAX_SERIES, (statusClass: number) =>
+        durations.of({ api, route, method, status: `${statusClass}xx` }),
+      ),
+    ),
+  )
   let inFlight = 0
   meter.gauge('ipfscluster_http_requests_in_flight', 'HTTP requests under way, by API', () => inFlight, {
     api,
   })
   return {
-    route: (response, pattern) => void routes.set(response, pattern),
+    route(response, pattern) {
+      if (response instanceof CountingResponse) response.route = pattern
+    },
     measured: handle => (request, response, signal) => {
       const start = clock.monotonic()
       const method = METHODS.has(request.method ?? '') ? (request.method ?? '') : 'other'
@@ -54,13 +54,13 @@ export function createHttpMetrics(meter: Meter, clock: Pick<Clock, 'monotonic'>,
       response.once('close', () => {
         inFlight--
         const ms = clock.monotonic() - start
-        const route = routes.get(response) ?? NO_ROUTE
-        durationOf(route, method, Math.floor(response.statusCode / 100)).observe(ms / 1000)
+        const { bodyBytes, route } = response instanceof CountingResponse ? response : NOT_COUNTED
+        byRoute(route ?? NO_ROUTE)(method)(Math.floor(response.statusCode / 100)).observe(ms / 1000)
         openCensus.end({
           ms,
           status: response.statusCode,
           requestBytes: Number(request.headers['content-length'] ?? 0),
-          responseBytes: response instanceof CountingResponse ? response.bodyBytes : 0,
+          responseBytes: bodyBytes,
         })
       })
       return handle(request, response, signal)
@@ -92,11 +92,13 @@ function openCensusViews(meter: Meter) {
     'Size distribution of HTTP response body',
     OPENCENSUS_BYTES_BOUNDS,
   )
-  started.add({}, 0)
+  const all = started.of({})
+  const methodOf = memoize(MAX_SERIES, (method: string) => byMethod.of({ http_method: method }))
+  const statusOf = memoize(MAX_SERIES, (status: number) => byStatus.of({ http_status: String(status) }))
   return {
     begin(method: string) {
-      started.add()
-      byMethod.add({ http_method: method })
+      all.add()
+      methodOf(method).add()
     },
     end(request: {
       readonly ms: number
@@ -104,7 +106,7 @@ function openCensusViews(meter: Meter) {
       readonly requestBytes: number
       readonly responseBytes: number
     }) {
-      byStatus.add({ http_status: String(request.status) })
+      statusOf(request.status).add()
       latency.observe(request.ms)
       requestBytes.observe(request.requestBytes)
       responseBytes.observe(request.responseBytes)

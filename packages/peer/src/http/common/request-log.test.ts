@@ -13,7 +13,7 @@ const line = (url: string) =>
     status: 200,
     size: 29,
     host: '::1',
-    at: new Date(Date.UTC(2026, 0, 2, 3, 4, 5)),
+    atMs: Date.UTC(2026, 0, 2, 3, 4, 5, 678),
   })
 
 test('a line is in the Common Log Format', () => {

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { errorMessage, type Logger } from '@ipfs-cluster/base'
+import { errorMessage, memoize, type Logger } from '@ipfs-cluster/base'
 import { open } from 'node:fs/promises'
 import { HttpError } from './errors.ts'
 
@@ -22,19 +22,27 @@ export interface AnsweredRequest {
   readonly size: number
   /** The client's address, read when the request came: a request that is given up has no socket any more. */
   readonly host: string
-  /** When it came. */
-  readonly at: Date
+  /** When it came, in milliseconds since the Unix epoch. */
+  readonly atMs: number
 }
 
-/** One line in Apache's Common Log Format: `host - user [02/Jan/2006:15:04:05 +0000] "M URI HTTP/1.1" status size`. */
-export function formatRequestLog({ request, status, size, host, at }: AnsweredRequest): string {
+/** Requests that end together came within a few seconds. */
+const SECONDS_REMEMBERED = 16
+
+const secondText = memoize(SECONDS_REMEMBERED, (seconds: number) => {
+  const at = new Date(seconds * 1000)
   const two = (value: number) => String(value).padStart(2, '0')
-  const date =
+  return (
     `${two(at.getUTCDate())}/${MONTHS[at.getUTCMonth()]}/${at.getUTCFullYear()}` +
     `:${two(at.getUTCHours())}:${two(at.getUTCMinutes())}:${two(at.getUTCSeconds())} +0000`
+  )
+})
+
+/** One line in Apache's Common Log Format: `host - user [02/Jan/2006:15:04:05 +0000] "M URI HTTP/1.1" status size`. */
+export function formatRequestLog({ request, status, size, host, atMs }: AnsweredRequest): string {
   const url = redactUrl(request.url ?? '-')
   const line = `${request.method ?? '-'} ${url} HTTP/${request.httpVersion}`
-  return `${host} - - [${date}] "${quoted(line)}" ${status} ${size}`
+  return `${host} - - [${secondText(Math.floor(atMs / 1000))}] "${quoted(line)}" ${status} ${size}`
 }
 
 const SECRET_PARAMETERS =

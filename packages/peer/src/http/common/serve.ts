@@ -58,9 +58,10 @@ export class LiveRequests implements Disposable {
   }
 }
 
-/** Counts what is written to the body, for the log. */
+/** Knows what log and metrics say of it: what is written to the body, and which route answers. */
 export class CountingResponse extends ServerResponse {
   bodyBytes = 0
+  route: string | undefined
 
   override write(chunk: unknown, ...rest: unknown[]): boolean {
     this.bodyBytes += lengthOf(chunk)
@@ -160,13 +161,13 @@ async function serve(
   const left = live.begin()
   latest.set(request.socket, { request, response })
   const host = request.socket.remoteAddress ?? UNIX_PEER
-  const at = new Date(clock.now())
+  const atMs = clock.now()
   const onClose = () => {
     live.end(left)
     // Also when all went well: a joined signal that has listeners is kept alive, with all they hold, until it fires.
     left.abort(response.writableFinished ? ANSWERED : new DOMException('the client left', 'AbortError'))
     const size = response instanceof CountingResponse ? response.bodyBytes : 0
-    requestLog.write(formatRequestLog({ request, status: response.statusCode, size, host, at }))
+    requestLog.write(formatRequestLog({ request, status: response.statusCode, size, host, atMs }))
   }
   response.once('close', onClose)
   if (writeTimeoutMs > 0) {
