@@ -73,14 +73,19 @@ const server = createServer(async (request, response) => {
     return void response.end(`{"Pins":["${cid}"]}\n`)
   }
   if (path === 'pin/ls' && cid !== '') {
+    const asked = Array.from(url.matchAll(/[?&]arg=([^&]+)/g), ([, arg = '']) =>
+      arg.replace('%2Fipfs%2F', '').replace('/ipfs/', ''),
+    )
     const found = '"Type":"recursive","Name":""'
-    const streams = /[?&]stream=true/.test(url)
-    if (held > 0 || pins.has(cid)) {
-      return void response.end(streams ? `{"Cid":"${cid}",${found}}\n` : `{"Keys":{"${cid}":{${found}}}}\n`)
+    const missing = asked.find(each => held === 0 && !pins.has(each))
+    if (missing !== undefined) {
+      return void response
+        .writeHead(500)
+        .end(`{"Message":"path '${missing}' is not pinned","Code":0,"Type":"error"}`)
     }
-    return void response
-      .writeHead(500)
-      .end(`{"Message":"path '${cid}' is not pinned","Code":0,"Type":"error"}`)
+    const streams = /[?&]stream=true/.test(url)
+    if (streams) return void response.end(asked.map(each => `{"Cid":"${each}",${found}}\n`).join(''))
+    return void response.end(`{"Keys":{${asked.map(each => `"${each}":{${found}}`).join()}}}\n`)
   }
   if (path === 'pin/ls') {
     for (const lines of pinLines()) {

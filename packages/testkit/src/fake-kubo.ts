@@ -279,11 +279,15 @@ async function* pinAdd({ kubo, query, signal }: Call): AsyncGenerator<unknown> {
 async function* pinLs({ kubo, query }: Call): AsyncGenerator<unknown> {
   const type = query.get('type') ?? 'all'
   const matches = (kind: string | undefined) => kind !== undefined && (type === 'all' || type === kind)
+  const keys: Record<string, { readonly Type: string | undefined }> = {}
+  for (const text of query.getAll('arg')) {
+    const kind = kubo.pins.get(pinKey(text))
+    if (!matches(kind)) throw new KuboError(`path '${text}' is not pinned`)
+    if (query.get('stream') === 'true') yield { Cid: text, Type: kind }
+    else keys[text] = { Type: kind }
+  }
   if (query.has('arg')) {
-    const { key, cid } = argument(query)
-    const kind = kubo.pins.get(key)
-    if (!matches(kind)) throw new KuboError(`path '${cid}' is not pinned`)
-    yield { Cid: cid.toString(), Type: kind }
+    if (query.get('stream') !== 'true') yield { Keys: keys }
     return
   }
   for (const [key, kind] of kubo.pins) if (matches(kind)) yield { Cid: key, Type: kind }

@@ -72,6 +72,28 @@ function pinCases(withConnector: WithConnector): void {
   )
 
   it(
+    'says of many whether they are pinned, whatever was thought of them',
+    withConnector(async connector => {
+      const { arePinned } = connector
+      // A connector may do without.
+      if (arePinned === undefined) return
+      const v0 = await store(connector, directoryBlock([]))
+      const blocks = await Promise.all(['one', 'two', 'three'].map(text => store(connector, rawBlock(text))))
+      const pins = [v0, ...blocks].map(({ cid }) => newPin(cid))
+      const direct = await store(connector, rawBlock('direct'))
+      const [first, second, ...others] = pins as [Pin, Pin, ...Pin[]]
+      for (const pin of [first, ...others, newPin(direct.cid, { mode: 'direct' })]) await connector.pin(pin)
+      for (const areLikely of [false, true]) {
+        assert.deepEqual(await arePinned([first, ...others], { areLikely }), [true, true, true])
+        assert.deepEqual(await arePinned(pins, { areLikely }), [true, false, true, true])
+        assert.deepEqual(await arePinned([second], { areLikely }), [false])
+        const mixed = [first, newPin(direct.cid, { mode: 'direct' }), newPin(direct.cid)]
+        assert.deepEqual(await arePinned(mixed, { areLikely }), [true, true, false])
+      }
+    }),
+  )
+
+  it(
     'unpins, and takes not being pinned as success',
     withConnector(async connector => {
       const { cid } = await store(connector, rawBlock('a'))

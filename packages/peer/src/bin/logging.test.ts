@@ -31,6 +31,19 @@ test('levels are set for all facilities or for one', () => {
   assert.match(lines[1] ?? '', /\tDEBUG\tcrdt\tmerged\n$/)
 })
 
+test('lines say when, in UTC and to the millisecond', () => {
+  const lines: string[] = []
+  const logger = createTextLogger(line => lines.push(line), DEBUG_LEVELS)
+  const before = Date.now()
+  for (let i = 0; i < 1000; i++) logger.info('now')
+  const after = Date.now()
+  for (const line of lines) {
+    const [text = ''] = line.split('\t')
+    assert.equal(text, new Date(text).toISOString())
+    assert.ok(Date.parse(text) >= before && Date.parse(text) <= after, text)
+  }
+})
+
 test('the names of levels, in any case, and those of old', () => {
   for (const [text, expected] of [
     ['', INFO],

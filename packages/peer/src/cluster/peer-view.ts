@@ -2,13 +2,19 @@
  * Other members as this peer last heard of them: what their ping metric says (Go: `api.Metric` of name `ping`, value `PingValue`).
  */
 import type { Metric, Multiaddr, PeerId, PinInfoShort } from '@ipfs-cluster/api'
+import { memoize } from '@ipfs-cluster/base'
 
 export type PeerDescription = Pick<PinInfoShort, 'peerName' | 'ipfs' | 'ipfsAddresses'>
 
 const NOBODY: PeerDescription = { peerName: '', ipfs: '', ipfsAddresses: [] }
 
+/** Pings remembered: each peer's stays the same for long, and is looked at with every status. */
+const PINGS_REMEMBERED = 256
+
 /** Reads the value of a ping; anything unexpected in it is taken as absent. */
-export function parsePing(value: string): PeerDescription {
+export const parsePing = memoize(PINGS_REMEMBERED, readPing)
+
+function readPing(value: string): PeerDescription {
   let parsed: unknown
   try {
     parsed = JSON.parse(value)

@@ -80,6 +80,24 @@ describe('short requests to Kubo', () => {
     assert.deepEqual([t.requests.length, t.sockets.size], [4, 1])
   })
 
+  it('ask with one question for pins that are thought to be there, and for each when one is not', async () => {
+    const pins = ['a', 'b', 'c'].map(text => newPin(rawBlock(text).cid))
+    const texts = pins.map(pin => pin.cid.toString())
+    const there = new Set(texts)
+    await using t = await setUp((request, response) => {
+      const asked = new URL(request.url ?? '', 'http://daemon').searchParams.getAll('arg')
+      if (!asked.every(text => there.has(text))) return void notPinned(response)
+      const keys = Object.fromEntries(asked.map(text => [text, { Type: 'recursive' }]))
+      const one = { Cid: asked[0], Type: 'recursive' }
+      response.end(`${JSON.stringify(asked.length > 1 ? { Keys: keys } : one)}\n`)
+    })
+    assert.deepEqual(await t.connector.arePinned?.(pins, { areLikely: true }), [true, true, true])
+    assert.equal(t.requests.length, 1)
+    there.delete(texts[1] as string)
+    assert.deepEqual(await t.connector.arePinned?.(pins, { areLikely: true }), [true, false, true])
+    assert.equal(t.requests.length, 1 + 1 + 3)
+  })
+
   it('fail when the daemon is gone in the middle, and say so', async () => {
     await using t = await setUp((request, response) => {
       response.write('{"Progress":1}\n', () => request.socket.destroy())

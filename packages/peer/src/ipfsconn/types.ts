@@ -72,9 +72,15 @@ export interface IpfsConnector extends AsyncDisposable {
   /**
    * Whether each is pinned already, as `pin` would find; `undefined` where the daemon did not say. For connectors to which one question
    * for many is cheaper than many; without it `pin` asks by itself.
+   *
+   * @param options.areLikely most of them are thought to be: they are asked for together, and each by itself only when that fails.
    */
   readonly arePinned?:
-    ((pins: readonly Pin[], options?: AbortOptions) => Promise<readonly (boolean | undefined)[]>) | undefined
+    | ((
+        pins: readonly Pin[],
+        options?: AbortOptions & { readonly areLikely?: boolean },
+      ) => Promise<readonly (boolean | undefined)[]>)
+    | undefined
   /** Not being pinned is success. */
   unpin(cid: CID, options?: AbortOptions): Promise<void>
   /** Recursive and direct pins, streamed. */

@@ -50,12 +50,15 @@ export function createChecks(components: ChecksComponents): Checks {
   /** When, by the monotonic clock, and what the daemon said. */
   const answers = new WeakMap<Operation, { readonly at: number; readonly absent: boolean }>()
   let asking = false
+  /** All of the last group were pinned: such as come from a pinset that was imported are, one after the other. */
+  let areLikely = false
 
   const ask = async (group: readonly Operation[], signal: AbortSignal): Promise<Operation[]> => {
     const began = clock.monotonic()
     const pins = group.map(({ pin }) => pin as Pin)
     const deadline = AbortSignal.any([signal, clock.timeout(DEADLINE_MS)])
-    const found = (await ipfs.arePinned?.(pins, { signal: deadline })) ?? []
+    const found = (await ipfs.arePinned?.(pins, { signal: deadline, areLikely })) ?? []
+    areLikely = found.length > 0 && found.every(isPinned => isPinned === true)
     const at = clock.monotonic()
     if (at - began > SLOW_MS) load.overloaded(at)
     breaker.answered()

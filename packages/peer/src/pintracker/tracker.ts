@@ -182,8 +182,8 @@ function createStatusReader(
     return { row, pin, info: pinInfo(cid, row, operations.get(cid), pin, context()) }
   }
   const askDaemon = gather(MAX_STATUS_GROUP, async (pins: readonly Pin[]) => {
-    const deadline = { signal: clock.timeout(STATUS_DEADLINE_MS) }
-    return (await ipfs.arePinned?.(pins, deadline)) ?? pins.map(() => undefined)
+    const asked = { signal: clock.timeout(STATUS_DEADLINE_MS), areLikely: true }
+    return (await ipfs.arePinned?.(pins, asked)) ?? pins.map(() => undefined)
   })
   /** Whether the daemon has it as it should. */
   const isKept = async (cid: CID, pin: Pin, options: AbortOptions) => {
