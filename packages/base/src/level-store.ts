@@ -19,7 +19,7 @@ export { syncFolder } from './sync-folder.ts'
 export interface LevelStoreOptions {
   /** Bytes of uncompressed blocks kept in memory. @default 8 MiB */
   readonly cacheBytes?: number
-  /** Bytes of writes kept in memory before they become a sorted file. @default 16 MiB */
+  /** Bytes of writes kept in memory before they become a sorted file. @default 32 MiB */
   readonly writeBufferBytes?: number
   /** Paces attempts to write again after a failure. @default systemClock */
   readonly clock?: Clock
@@ -76,7 +76,7 @@ export async function openLevelStore(path: string, options: LevelStoreOptions = 
     keyEncoding: 'view',
     valueEncoding: 'view',
     cacheSize: options.cacheBytes ?? 8 * 1024 * 1024,
-    writeBufferSize: options.writeBufferBytes ?? 16 * 1024 * 1024,
+    writeBufferSize: options.writeBufferBytes ?? 32 * 1024 * 1024,
     maxOpenFiles: MAX_OPEN_FILES,
   })
   const guard = <T>(promise: Promise<T>) =>
