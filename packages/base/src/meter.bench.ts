@@ -17,4 +17,6 @@ function measure(name: string, rounds: number, once: (i: number) => void): void 
 
 measure('observe, series kept', ROUNDS, i => bound.observe(i % 3000))
 measure('observe, no labels', ROUNDS, i => bare.observe(i % 3000))
+const kept = counter.of(labels)
+measure('count, series kept', ROUNDS, () => kept.add())
 measure('count with labels', ROUNDS / 10, () => counter.add(labels))

@@ -41,6 +41,20 @@ test('a counter with endless labels keeps a bounded number of series', () => {
   )
 })
 
+test('a series that is kept is the one that labels find', () => {
+  const meter = createMeter()
+  const counter = meter.counter('asked_total', 'asked')
+  const kept = counter.of({ method: 'POST', status: '200' })
+  kept.add()
+  kept.add(2)
+  counter.add({ status: '200', method: 'POST' }, 4)
+  counter.of({ method: 'POST', status: '500' })
+  assert.deepEqual(
+    meter.collect()[0]?.samples.map(({ value }) => value),
+    [7, 0],
+  )
+})
+
 test('labels in another order are the same series', () => {
   const meter = createMeter()
   const counter = meter.counter('done_total', 'done')
