@@ -143,7 +143,7 @@ export async function arePinned(
   })
 }
 
-/** By one question: the daemon refuses it when one of them is missing, and so it does a quarter of the work. False also when it is not sure. */
+/** By one question: the daemon refuses it when one of them is missing, and does a fifth of the work otherwise. False also when it is not sure. */
 async function areAllPinned(
   client: KuboClient,
   pins: readonly Pin[],
