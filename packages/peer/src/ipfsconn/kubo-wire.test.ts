@@ -96,6 +96,12 @@ describe('short requests to Kubo', () => {
     there.delete(texts[1] as string)
     assert.deepEqual(await t.connector.arePinned?.(pins, { areLikely: true }), [true, false, true])
     assert.equal(t.requests.length, 1 + 1 + 3)
+    const many = Array.from({ length: 200 }, (_, i) => newPin(rawBlock(`${i}`).cid))
+    for (const { cid } of many) there.add(cid.toString())
+    assert.ok(
+      (await t.connector.arePinned?.(many, { areLikely: true }))?.every(isPinned => isPinned === true),
+    )
+    assert.equal(t.requests.length, 1 + 1 + 3 + 200, 'a question must not be longer than servers take')
   })
 
   it('fail when the daemon is gone in the middle, and say so', async () => {
