@@ -55,7 +55,10 @@ const server = createServer(async (request, response) => {
   const url = request.url ?? ''
   const query = url.indexOf('?')
   const path = url.slice('/api/v0/'.length, query < 0 ? undefined : query)
-  const cid = (/[?&]arg=([^&]+)/.exec(url)?.[1] ?? '').replace('%2Fipfs%2F', '').replace('/ipfs/', '')
+  const cids = Array.from(url.matchAll(/[?&]arg=([^&]+)/g), ([, arg = '']) =>
+    arg.replace('%2Fipfs%2F', '').replace('/ipfs/', ''),
+  )
+  const [cid = ''] = cids
   response.setHeader('Content-Type', 'application/json')
   if (path === 'pin/add') {
     if (isDead(cid, deadShare)) return void response.writeHead(200).write('{"Progress":0}\n')
@@ -73,19 +76,16 @@ const server = createServer(async (request, response) => {
     return void response.end(`{"Pins":["${cid}"]}\n`)
   }
   if (path === 'pin/ls' && cid !== '') {
-    const asked = Array.from(url.matchAll(/[?&]arg=([^&]+)/g), ([, arg = '']) =>
-      arg.replace('%2Fipfs%2F', '').replace('/ipfs/', ''),
-    )
     const found = '"Type":"recursive","Name":""'
-    const missing = asked.find(each => held === 0 && !pins.has(each))
+    const missing = cids.find(each => held === 0 && !pins.has(each))
     if (missing !== undefined) {
       return void response
         .writeHead(500)
         .end(`{"Message":"path '${missing}' is not pinned","Code":0,"Type":"error"}`)
     }
     const streams = /[?&]stream=true/.test(url)
-    if (streams) return void response.end(asked.map(each => `{"Cid":"${each}",${found}}\n`).join(''))
-    return void response.end(`{"Keys":{${asked.map(each => `"${each}":{${found}}`).join()}}}\n`)
+    if (streams) return void response.end(cids.map(each => `{"Cid":"${each}",${found}}\n`).join(''))
+    return void response.end(`{"Keys":{${cids.map(each => `"${each}":{${found}}`).join()}}}\n`)
   }
   if (path === 'pin/ls') {
     for (const lines of pinLines()) {

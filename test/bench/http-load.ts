@@ -2,7 +2,7 @@
  * HTTP load over plain sockets: one request at a time on each of some connections. Costs a few microseconds a request, where node:http
  * would be busier than the peer that it measures.
  */
-import { connect, type Socket } from 'node:net'
+import { connect, type OnReadOpts, type Socket } from 'node:net'
 
 export interface LoadResult {
   /** By status code. */
@@ -29,7 +29,7 @@ export async function load(url: string, paths: Iterable<string>, options: LoadOp
   const source = paths[Symbol.iterator]()
   const began = performance.now()
   const worker = async () => {
-    using connection = await openConnection(url)
+    using connection = new Connection(url)
     await connection.askAll(method, () => {
       const { done, value: path } = source.next()
       if (done === true || signal?.aborted === true) return undefined
@@ -62,76 +62,54 @@ interface Question {
   answered(status: number): void
 }
 
-interface Connection extends Disposable {
-  /** Asks one question after the other until there is none. */
-  askAll(method: string, next: () => Question | undefined): Promise<void>
-}
-
 /** Of a socket's reads: one for all that come, as buffers of their own would be collected while answers are being waited for. */
 const READ_BYTES = 64 * 1024
 
-async function openConnection(url: string): Promise<Connection> {
-  const { hostname, port } = new URL(url)
-  const reader = new AnswerReader()
-  const socket = connect({
-    host: hostname,
-    port: Number(port),
-    noDelay: true,
-    onread: {
-      buffer: Buffer.allocUnsafe(READ_BYTES),
-      callback: (bytes, buffer) => reader.read(buffer, bytes),
-    },
-  })
-  reader.watch(socket)
-  await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject))
-  return {
-    askAll(method, next) {
-      const head = ` HTTP/1.1\r\nHost: bench\r\n${method === 'GET' ? '' : 'Content-Length: 0\r\n'}\r\n`
-      const { promise, resolve, reject } = Promise.withResolvers<void>()
-      let asked: Question | undefined
-      const ask = () => {
-        asked = next()
-        if (asked === undefined) resolve()
-        else socket.write(`${method} ${asked.path}${head}`)
-      }
-      reader.each(status => {
-        asked?.answered(status)
-        ask()
-      }, reject)
-      ask()
-      return promise
-    },
-    [Symbol.dispose]: () => void socket.destroy(),
-  }
-}
-
 /** Finds the ends of answers with a length or in chunks; their bodies are dropped. */
-class AnswerReader {
+class Connection implements Disposable {
+  readonly #socket: Socket
+  readonly #ended = Promise.withResolvers<void>()
   #text = ''
-  #answered: (status: number) => void = () => undefined
-  #failed: (error: Error) => void = () => undefined
-  #broken: Error | undefined
+  #next: () => void = () => undefined
+  #asked: Question | undefined
 
-  watch(socket: Socket): void {
-    const fail = (error: Error) => {
-      this.#broken ??= error
-      this.#failed(this.#broken)
+  constructor(url: string) {
+    const { hostname, port } = new URL(url)
+    const onread: OnReadOpts = {
+      buffer: Buffer.allocUnsafe(READ_BYTES),
+      callback: (bytes, buffer) => {
+        this.#text += Buffer.from(buffer.buffer, buffer.byteOffset, bytes).toString('latin1')
+        this.#try(() => this.#check())
+        return true
+      },
     }
-    socket.on('error', fail)
-    socket.on('close', () => fail(new Error('the connection was closed')))
+    this.#socket = connect({ host: hostname, port: Number(port), noDelay: true, onread })
+    this.#socket.on('error', this.#ended.reject)
+    this.#socket.on('close', () => this.#ended.reject(new Error('the connection was closed')))
   }
 
-  each(answered: (status: number) => void, failed: (error: Error) => void): void {
-    this.#answered = answered
-    this.#failed = failed
-    if (this.#broken !== undefined) failed(this.#broken)
+  /** Asks one question after the other until there is none. Once. */
+  async askAll(method: string, next: () => Question | undefined): Promise<void> {
+    const head = ` HTTP/1.1\r\nHost: bench\r\n${method === 'GET' ? '' : 'Content-Length: 0\r\n'}\r\n`
+    this.#next = () => {
+      this.#asked = next()
+      if (this.#asked === undefined) this.#ended.resolve()
+      else this.#socket.write(`${method} ${this.#asked.path}${head}`)
+    }
+    this.#socket.once('connect', () => this.#try(this.#next))
+    await this.#ended.promise
   }
 
-  /** @returns true: more may come. */
-  read(buffer: Uint8Array, bytes: number): boolean {
-    this.#text += Buffer.from(buffer.buffer, buffer.byteOffset, bytes).toString('latin1')
-    this.#check()
-    return true
+  [Symbol.dispose](): void {
+    this.#socket.destroy()
+  }
+
+  #try(work: () => void): void {
+    try {
+      work()
+    } catch (error) {
+      this.#ended.reject(error)
+    }
   }
 
   #check(): void {
@@ -144,7 +122,8 @@ class AnswerReader {
       length === undefined ? this.#endOfChunks(status, headEnd + 4, head) : headEnd + 4 + Number(length)
     if (end === undefined || this.#text.length < end) return
     this.#text = this.#text.slice(end)
-    this.#answered(status)
+    this.#asked?.answered(status)
+    this.#next()
   }
 
   #endOfChunks(status: number, bodyAt: number, head: string): number | undefined {

@@ -280,11 +280,11 @@ async function* pinLs({ kubo, query }: Call): AsyncGenerator<unknown> {
   const type = query.get('type') ?? 'all'
   const matches = (kind: string | undefined) => kind !== undefined && (type === 'all' || type === kind)
   const keys: Record<string, { readonly Type: string | undefined }> = {}
-  for (const text of query.getAll('arg')) {
-    const kind = kubo.pins.get(pinKey(text))
-    if (!matches(kind)) throw new KuboError(`path '${text}' is not pinned`)
-    if (query.get('stream') === 'true') yield { Cid: text, Type: kind }
-    else keys[text] = { Type: kind }
+  for (const { key, cid } of query.getAll('arg').map(readArgument)) {
+    const kind = kubo.pins.get(key)
+    if (!matches(kind)) throw new KuboError(`path '${cid}' is not pinned`)
+    if (query.get('stream') === 'true') yield { Cid: cid.toString(), Type: kind }
+    else keys[cid.toString()] = { Type: kind }
   }
   if (query.has('arg')) {
     if (query.get('stream') !== 'true') yield { Keys: keys }
@@ -313,7 +313,10 @@ async function blockOf(kubo: State, cid: CID, signal: AbortSignal): Promise<Uint
 }
 
 function argument(query: URLSearchParams): { key: string; cid: CID } {
-  const text = query.get('arg') ?? ''
+  return readArgument(query.get('arg') ?? '')
+}
+
+function readArgument(text: string): { key: string; cid: CID } {
   try {
     const cid = CID.parse(text.replace(/^\/ipfs\//, ''))
     return { key: pinKey(text), cid }
