@@ -29,7 +29,7 @@ export interface LevelStore extends Store, AsyncDisposable {
   /** What LevelDB tells of itself, such as `leveldb.stats`; empty when it does not know. Cheap. */
   property(name: string): string
   /**
-   * Makes a sorted file of the log, which opening would have to do first: up to 0.3 s of the next start. It writes into the folder, which therefore
+   * Makes a sorted file of the log, which opening would have to do first: up to 0.6 s of the next start. It writes into the folder, which therefore
    * must not have been moved.
    *
    * @throws StoreError when it cannot be done; the log stays, and everything is in it.

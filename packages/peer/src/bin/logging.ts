@@ -173,7 +173,7 @@ const logLine: Readonly<Record<LogFormat, LineWriter>> = {
   text(level, facility, text, fields) {
     const rest =
       fields !== undefined && Object.keys(fields).length > 0 ? `\t${JSON.stringify(fields, toJson)}` : ''
-    return `${now()}\t${upperCase(level)}\t${facility}\t${oneLine(text)}${rest}\n`
+    return `${now()}\t${level.toUpperCase()}\t${facility}\t${oneLine(text)}${rest}\n`
   },
   // The names of go-log last: no field can take their place.
   json: (level, facility, msg, fields) =>
@@ -193,7 +193,6 @@ function toJson(_key: string, value: unknown): unknown {
 
 // A busy peer logs a line for every request, many of them in the same second.
 const secondText = memoize(2, (seconds: number) => new Date(seconds * 1000).toISOString().slice(0, 20))
-const upperCase = memoize(LEVELS.length, (level: string) => level.toUpperCase())
 
 /** As `toISOString`. */
 function now(): string {
