@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import type { ClassicLevel } from 'classic-level'
 import type { Clock } from './clock.ts'
 import { isWriteFailure, StoreError, toStoreError } from './level-errors.ts'
+import { LogAhead } from './log-ahead.ts'
 import { checkValues, type StoreOp } from './store.ts'
 
 /** LevelDB leaves alone what is not named like its own files. */
@@ -41,6 +42,7 @@ export class LevelEngine {
   readonly #db: Level
   readonly #path: string
   readonly #clock: Clock
+  readonly #ahead: LogAhead
   #writes: Write[] = []
   #writing: Promise<void> | undefined
   /** Why nothing may be written. */
@@ -61,6 +63,7 @@ export class LevelEngine {
     this.#db = db
     this.#path = path
     this.#clock = clock
+    this.#ahead = new LogAhead(path)
   }
 
   /** Whether the engine may be asked at once; otherwise await `readable`. */
@@ -103,6 +106,7 @@ export class LevelEngine {
     while (this.#writing !== undefined) await this.#writing
     // How it ended has been told to those who wanted to write.
     await this.#reopening?.catch(() => undefined)
+    await this.#ahead.settled()
     await this.#db.close()
   }
 
@@ -174,6 +178,7 @@ export class LevelEngine {
   async #attempt(ops: readonly StoreOp[], sync: boolean): Promise<void> {
     try {
       await this.#db.batch([...ops], { sync })
+      this.#ahead.wrote(sizeInLog(ops), sync)
     } catch (cause) {
       const error = toStoreError(cause, this.#path)
       if (isWriteFailure(cause)) {
@@ -257,4 +262,14 @@ async function tryDisk(folder: string): Promise<void> {
   } finally {
     await rm(path, { force: true })
   }
+}
+
+/** Of a batch and of each operation, beside keys and values; about. Bytes. */
+const BATCH_BYTES = 19
+const OP_BYTES = 3
+
+function sizeInLog(ops: readonly StoreOp[]): number {
+  let bytes = BATCH_BYTES
+  for (const op of ops) bytes += OP_BYTES + op.key.length + (op.type === 'put' ? op.value.length : 0)
+  return bytes
 }

@@ -21,7 +21,7 @@ export interface StoreRange {
 }
 
 export interface BatchOptions {
-  /** Resolve only when the batch would survive a power cut. */
+  /** Resolve only when the batch, with all before it, would survive a power cut. Of those that are not synced any may be lost, whatever became of later ones. */
   readonly sync?: boolean
 }
 
