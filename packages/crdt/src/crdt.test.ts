@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { prefixRange, utf8, utf8Text, type StoreOp } from '@ipfs-cluster/base'
+import { utf8, utf8Text, type StoreOp } from '@ipfs-cluster/base'
 import { CID } from 'multiformats/cid'
 import { decodeBroadcast, encodeBroadcast } from './delta.ts'
 import { CrdtError } from './errors.ts'
-import { PREFIX } from './layout.ts'
 import { MAX_FRONTIER_IN_MEMORY } from './limits.ts'
 import { createNode, decodeNode, linkOf } from './node.ts'
 import { nodeOf, settle, TestNetwork, until } from './test-support.ts'
@@ -349,71 +348,5 @@ test('a broadcast that fails does not fail the commit, and the rebroadcast makes
   await network.clock.advance(78_000)
   network.deliver(b)
   await until(async () => text(await b.crdt.get('/a')) === '1', 'the value arrives')
-  await network.close()
-})
-
-test('with batching a commit is acknowledged when it is durable, visible at once, and in a node later', async () => {
-  const network = new TestNetwork()
-  const config = { batching: { maxOps: 10, maxAgeMs: 5_000 } }
-  const a = await network.add(config)
-  await a.crdt.commit([put('/old', '1'), put('/gone', '1')])
-  await network.clock.advance(5_000)
-  assert.equal(a.crdt.stats().heads[0]?.height, 1)
-  await a.crdt.commit([put('/a', '1')])
-  await a.crdt.commit([drop('/gone'), put('/old', '2'), put('/zzz', '9')])
-  await a.crdt.commit([put('/b', '1'), drop('/b')])
-  assert.equal(a.crdt.stats().heads[0]?.height, 1)
-  assert.equal(a.crdt.stats().opsQueued, 6)
-  const expected = { '/a': '1', '/old': '2', '/zzz': '9' }
-  assert.deepEqual(await content(a.crdt), expected)
-  assert.deepEqual(Object.keys(await content(a.crdt, { reverse: true })), ['/zzz', '/old', '/a'])
-  assert.deepEqual(await content(a.crdt, { gt: utf8('/a'), limit: 1 }), { '/old': '2' })
-  assert.deepEqual((await a.crdt.getMany(['/gone', '/old'])).map(text), [undefined, '2'])
-  // A crash now loses nothing that was acknowledged.
-  a.store = a.store.crash()
-  a.crdt = await network.open(a, config)
-  assert.deepEqual(await content(a.crdt), expected)
-  assert.equal(a.crdt.stats().heads[0]?.height, 2)
-  assert.equal(a.crdt.stats().opsQueued, 0)
-  // By size.
-  await a.crdt.commit(Array.from({ length: 9 }, (_, i) => put(`/${i}`, 'v')))
-  assert.equal(a.crdt.stats().heads[0]?.height, 2)
-  await a.crdt.commit([put('/last', 'v')])
-  await until(() => a.crdt.stats().heads[0]?.height === 3, 'a node by size')
-  // What waits at the end becomes a node before closing.
-  await a.crdt.commit([put('/end', 'v')])
-  await a.crdt[Symbol.asyncDispose]()
-  assert.equal(a.crdt.stats().heads[0]?.height, 4)
-})
-
-test('with batching many at once become a node together with what is queued, or nothing of it happens', async () => {
-  const network = new TestNetwork()
-  const a = await network.add({ batching: { maxOps: 10, maxAgeMs: 5_000 } })
-  const many = (value: string) => Array.from({ length: 10 }, (_, i) => put(`/${i}`, value))
-  await a.crdt.commit([put('/queued', '1'), put('/3', 'old')])
-  a.store.failNext()
-  await assert.rejects(a.crdt.commit(many('lost')))
-  assert.deepEqual(await content(a.crdt), { '/3': 'old', '/queued': '1' })
-  await a.crdt.commit(many('new'))
-  assert.equal(a.crdt.stats().opsQueued, 0)
-  assert.equal(a.crdt.stats().heads[0]?.height, 1)
-  assert.equal(text(await a.crdt.get('/3')), 'new')
-  assert.equal(text(await a.crdt.get('/queued')), '1')
-  const rows = await Array.fromAsync(a.store.keys(prefixRange(PREFIX.wal)))
-  assert.equal(rows.length, 0, 'nothing is left in the write-ahead table')
-  await network.close()
-})
-
-test('with batching a failed write keeps the operations for the next attempt', async () => {
-  const network = new TestNetwork()
-  const a = await network.add({ batching: { maxOps: 10, maxAgeMs: 5_000 }, maxQueuedOps: 2 })
-  await a.crdt.commit([put('/a', '1'), put('/b', '1')])
-  await assert.rejects(a.crdt.commit([put('/c', '1')]), { code: 'CRDT_QUEUE_FULL' })
-  a.store.failNext()
-  await network.clock.advance(5_000)
-  assert.equal(a.crdt.stats().opsQueued, 2)
-  await network.clock.advance(5_000)
-  assert.equal(a.crdt.stats().opsQueued, 0)
-  assert.deepEqual(Object.keys(await content(a.crdt)), ['/a', '/b'])
   await network.close()
 })

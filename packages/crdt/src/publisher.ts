@@ -19,6 +19,9 @@ import { NO_ANCHORS, skipLinks, withAnchor } from './skip-links.ts'
 import type { CrdtConfig, CrdtOp } from './types.ts'
 import { opBytes, type Wal } from './wal.ts'
 
+/** A commit with as many is a node at any time: gathering more would save little, and the table would be written in vain. */
+const GATHERED_OPS = 8
+
 /** Characters of a key in an error message. */
 const SHOWN_KEY = 200
 
@@ -41,8 +44,8 @@ export interface PublisherComponents {
 }
 
 /**
- * Writes of this peer. Requests that arrive while a commit is under way share the next one. Without batching a commit is a node; with it, a
- * commit is an append to the write-ahead table, whose content becomes a node by size or age.
+ * Writes of this peer. Requests that arrive while a commit is under way share the next one. A commit is a node, or an append to the write-ahead
+ * table, whose content becomes a node by size or age: with batching, and for the moment after a node (`nodeGapMs`).
  */
 export class Publisher {
   readonly #components: PublisherComponents
@@ -54,6 +57,8 @@ export class Publisher {
   #committing: Promise<void> | undefined
   #flushing: Promise<void> | undefined
   #timerArmed = false
+  /** When the latest node was made. */
+  #madeAt = Number.NEGATIVE_INFINITY
   #closed = false
 
   constructor(components: PublisherComponents, config: CrdtConfig) {
@@ -123,8 +128,7 @@ export class Publisher {
       const { clock, onCommit } = this.#components
       const start = clock.monotonic()
       try {
-        if (this.#config.batching === undefined) await this.#publish(ops)
-        else if (this.#isFull(ops)) await this.#publishWithQueued(ops)
+        if (this.#makeNode(ops)) await this.#publishWithQueued(ops)
         else await this.#append(ops)
         onCommit(clock.monotonic() - start, ops.length)
         for (const request of group) request.resolve()
@@ -148,7 +152,7 @@ export class Publisher {
   }
 
   async #publish(ops: readonly CrdtOp[], extra: readonly StoreOp[] = []): Promise<void> {
-    const { ledger, announce } = this.#components
+    const { ledger, announce, clock } = this.#components
     const effects = foldOps(ops)
     const head = await ledger.exclusive(async () => {
       const rows = await ledger.rows([...effects.keys()])
@@ -173,7 +177,9 @@ export class Publisher {
       this.#anchors = anchors
       return nodes.at(-1)
     })
-    if (head !== undefined) announce(head.cid)
+    if (head === undefined) return
+    this.#madeAt = clock.monotonic()
+    announce(head.cid)
   }
 
   async #append(ops: readonly CrdtOp[]): Promise<void> {
@@ -181,7 +187,7 @@ export class Publisher {
     const { row, written } = wal.prepare(ops)
     await ledger.write([row])
     written()
-    this.#flushAfter(this.#config.batching?.maxAgeMs ?? 0)
+    this.#flushAfter(this.#queuedMs())
   }
 
   /** As many as make a node need not go through the table. */
@@ -189,7 +195,7 @@ export class Publisher {
     while (this.#flushing !== undefined) await this.#flushing
     const publishing = this.#publishQueued(ops).finally(() => {
       this.#flushing = undefined
-      if (this.#components.wal.size > 0) this.#flushAfter(this.#config.batching?.maxAgeMs ?? 0)
+      if (this.#components.wal.size > 0) this.#flushAfter(this.#queuedMs())
     })
     // Whoever waits for it wants to know that it has ended; how it ended is for those who asked.
     this.#flushing = publishing.catch(() => undefined)
@@ -215,14 +221,13 @@ export class Publisher {
   /** Makes nodes of what is in the table; what fails stays there for the next attempt. */
   async #flushAll(): Promise<void> {
     const { wal } = this.#components
-    const maxAgeMs = this.#config.batching?.maxAgeMs ?? 0
     try {
       await this.#publishQueued()
       this.#trouble.succeeded('queued operations become nodes again')
-      if (wal.size > 0) this.#flushAfter(maxAgeMs)
+      if (wal.size > 0) this.#flushAfter(this.#queuedMs())
     } catch (err) {
       this.#trouble.failed({ err, ops: wal.size }, `queued operations stay queued: ${errorMessage(err)}`)
-      this.#flushAfter(Math.max(maxAgeMs, MIN_RETRY_MS))
+      this.#flushAfter(Math.max(this.#queuedMs(), MIN_RETRY_MS))
     }
   }
 
@@ -234,11 +239,23 @@ export class Publisher {
     wal.drop(ops.length)
   }
 
-  /** Whether what is queued, with `more`, is enough for a node. */
-  #isFull(more: readonly CrdtOp[]): boolean {
+  /** Whether what is queued, with `more`, is to be a node now. */
+  #makeNode(more: readonly CrdtOp[]): boolean {
     const { wal } = this.#components
-    if (wal.size + more.length >= (this.#config.batching?.maxOps ?? 1)) return true
-    return more.reduce((bytes, op) => bytes + opBytes(op), wal.bytes) >= this.#config.maxDeltaBytes
+    const { batching, maxDeltaBytes } = this.#config
+    if (batching === undefined) return more.length >= GATHERED_OPS || this.#gapMs() <= 0
+    if (wal.size + more.length >= batching.maxOps) return true
+    return more.reduce((bytes, op) => bytes + opBytes(op), wal.bytes) >= maxDeltaBytes
+  }
+
+  /** How long operations stay in the table. */
+  #queuedMs(): number {
+    return this.#config.batching?.maxAgeMs ?? Math.max(0, this.#gapMs())
+  }
+
+  /** What is left of the moment after the latest node. */
+  #gapMs(): number {
+    return this.#madeAt + (this.#config.nodeGapMs ?? 0) - this.#components.clock.monotonic()
   }
 }
 

@@ -53,6 +53,12 @@ export interface CrdtConfig {
   /** Operations that may wait for a commit; more are refused with `CRDT_QUEUE_FULL`. @default 200_000 */
   readonly maxQueuedOps?: number
   /**
+   * Milliseconds after a node of this peer in which single operations gather for the next one, as with `batching`. Not used with it.
+   *
+   * @default 0
+   */
+  readonly nodeGapMs?: number
+  /**
    * Collects operations into fewer nodes. `commit` then resolves when the operations are durable in a write-ahead table, and reading
    * sees them from then on; they become a node after `maxAgeMs`, or as soon as there are `maxOps` of them or `maxDeltaBytes`.
    */

@@ -118,7 +118,11 @@ test('every block is served by multihash, with its size', async () => {
 test('nodes are served in bulk, too', async () => {
   const wire = new FakeWire()
   await using a = await start(wire.add('a'))
-  for (let i = 1; i <= 3; i++) await a.logPin(pinOf(i))
+  for (let i = 1; i <= 3; i++) {
+    await a.logPin(pinOf(i))
+    // Of its own, and not shared with the next.
+    await until(async () => a.stats().heads[0]?.height === i)
+  }
   const head = a.stats().heads[0]?.cid ?? assert.fail()
   const replies = await Array.fromAsync(
     a.blocks('b', requestOf({ wants: [head], ahead: 10, aheadBytes: 10_000 })),
