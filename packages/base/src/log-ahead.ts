@@ -7,7 +7,7 @@
  *
  * What a power cut leaves may have gaps then, where pages of unsynced batches had not reached the disk: see `BatchOptions`.
  */
-import { open, readdir } from 'node:fs/promises'
+import { constants, open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /** Laid at a time, when half as much is left. Bytes. */
@@ -16,6 +16,9 @@ export const STEP_BYTES = 1024 * 1024
 const LARGE_BYTES = 64 * 1024
 
 const ZEROS = new Uint8Array(STEP_BYTES)
+
+/** At the end of a file, wherever that is by then; not of one that LevelDB has just deleted. */
+const APPEND = constants.O_WRONLY | constants.O_APPEND
 
 /** Follows what a store writes into its log. Whatever fails here costs speed alone: LevelDB makes its log longer by itself. */
 export class LogAhead {
@@ -51,10 +54,10 @@ export class LogAhead {
   async #lay(): Promise<void> {
     try {
       const logs = (await readdir(this.#folder)).filter(name => name.endsWith('.log'))
-      const latest = logs.toSorted().at(-1)
+      const latest = logs.toSorted((a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10)).at(-1)
       if (latest === undefined) return
-      // At its end, wherever that is by then: LevelDB writes on where it is, over zeros or behind them.
-      await using file = await open(join(this.#folder, latest), 'a')
+      // LevelDB writes on where it is meanwhile, over zeros or behind them.
+      await using file = await open(join(this.#folder, latest), APPEND)
       await file.appendFile(ZEROS)
       await file.datasync()
       this.#left += STEP_BYTES
