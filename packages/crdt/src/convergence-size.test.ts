@@ -4,11 +4,10 @@ import { test } from 'node:test'
 import { toHex, utf8, utf8Text } from '@ipfs-cluster/base'
 import { encodeBroadcast } from './delta.ts'
 import { createNode, decodeNode, linkOf } from './node.ts'
-import { settle, TestNetwork, until, type Replica } from './test-support.ts'
+import { put, settle, TestNetwork, type Replica, until } from './test-support.ts'
 import type { Crdt, CrdtOp } from './types.ts'
 
 const TURNS = 50_000
-const put = (key: string, value: string): CrdtOp => ({ type: 'put', key, value: utf8(value) })
 
 async function content(crdt: Crdt): Promise<Map<string, string>> {
   const entries = new Map<string, string>()

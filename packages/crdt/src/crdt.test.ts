@@ -1,23 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { utf8, utf8Text, type StoreOp } from '@ipfs-cluster/base'
+import { utf8, type StoreOp } from '@ipfs-cluster/base'
 import { CID } from 'multiformats/cid'
 import { decodeBroadcast, encodeBroadcast } from './delta.ts'
 import { CrdtError } from './errors.ts'
 import { MAX_FRONTIER_IN_MEMORY } from './limits.ts'
 import { createNode, decodeNode, linkOf } from './node.ts'
-import { nodeOf, settle, TestNetwork, until } from './test-support.ts'
-import type { Crdt, CrdtChange, CrdtOp } from './types.ts'
-
-const put = (key: string, value: string): CrdtOp => ({ type: 'put', key, value: utf8(value) })
-const drop = (key: string): CrdtOp => ({ type: 'delete', key })
-const text = (bytes: Uint8Array | undefined) => (bytes === undefined ? undefined : utf8Text(bytes))
-
-async function content(crdt: Crdt, ...args: Parameters<Crdt['entries']>): Promise<Record<string, string>> {
-  const entries: Record<string, string> = {}
-  for await (const [key, value] of crdt.entries(...args)) entries[key] = utf8Text(value)
-  return entries
-}
+import { content, drop, nodeOf, put, settle, TestNetwork, text, until } from './test-support.ts'
+import type { Crdt, CrdtChange } from './types.ts'
 
 const headsOf = (crdt: Crdt) => crdt.stats().heads.map(({ cid }) => cid.toString())
 

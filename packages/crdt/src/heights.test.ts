@@ -6,10 +6,7 @@ import { encodeBroadcast } from './delta.ts'
 import { nextHeight } from './heads.ts'
 import { MAX_PRIORITY } from './limits.ts'
 import { createNode, linkOfDigest } from './node.ts'
-import { settle, TestNetwork, until } from './test-support.ts'
-import type { CrdtOp } from './types.ts'
-
-const put = (key: string, value: string): CrdtOp => ({ type: 'put', key, value: utf8(value) })
+import { put, settle, TestNetwork, until } from './test-support.ts'
 
 test('no node of ours is higher than the limit', () => {
   const head = (height: number) => ({ ...linkOfDigest(new Uint8Array(32)), height })

@@ -1,10 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createMeter, utf8 } from '@ipfs-cluster/base'
-import { settle, TestNetwork, until } from './test-support.ts'
-import type { CrdtOp } from './types.ts'
-
-const put = (key: string, value: string): CrdtOp => ({ type: 'put', key, value: utf8(value) })
+import { createMeter } from '@ipfs-cluster/base'
+import { put, settle, TestNetwork, until } from './test-support.ts'
 
 test('what happens is told to the meter', async () => {
   const network = new TestNetwork()

@@ -1,19 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { prefixRange, utf8, utf8Text } from '@ipfs-cluster/base'
+import { prefixRange, utf8 } from '@ipfs-cluster/base'
 import { PREFIX } from './layout.ts'
-import { TestNetwork, until } from './test-support.ts'
-import type { Crdt, CrdtOp } from './types.ts'
-
-const put = (key: string, value: string): CrdtOp => ({ type: 'put', key, value: utf8(value) })
-const drop = (key: string): CrdtOp => ({ type: 'delete', key })
-const text = (bytes: Uint8Array | undefined) => (bytes === undefined ? undefined : utf8Text(bytes))
-
-async function content(crdt: Crdt, ...args: Parameters<Crdt['entries']>): Promise<Record<string, string>> {
-  const entries: Record<string, string> = {}
-  for await (const [key, value] of crdt.entries(...args)) entries[key] = utf8Text(value)
-  return entries
-}
+import { content, drop, put, TestNetwork, text, until } from './test-support.ts'
 
 test('with batching a commit is acknowledged when it is durable, visible at once, and in a node later', async () => {
   const network = new TestNetwork()

@@ -12,13 +12,40 @@ import {
   type Store,
   type StoreOp,
   toHex,
+  utf8,
+  utf8Text,
 } from '@ipfs-cluster/base'
 import * as dagPb from '@ipld/dag-pb'
 import type { CID } from 'multiformats/cid'
 import { createCrdt, defaultCrdtConfig } from './crdt.ts'
 import type { MergeNode } from './merge.ts'
 import { blockIdText, linkOfDigest, type NodeLink } from './node.ts'
-import type { Crdt, CrdtBlocks, CrdtBroadcast, CrdtConfig, CrdtMessage, CrdtProjection } from './types.ts'
+import type {
+  Crdt,
+  CrdtBlocks,
+  CrdtBroadcast,
+  CrdtConfig,
+  CrdtMessage,
+  CrdtOp,
+  CrdtProjection,
+} from './types.ts'
+
+export const put = (key: string, value: string): CrdtOp => ({ type: 'put', key, value: utf8(value) })
+export const drop = (key: string): CrdtOp => ({ type: 'delete', key })
+
+export function text(bytes: Uint8Array | undefined): string | undefined {
+  return bytes === undefined ? undefined : utf8Text(bytes)
+}
+
+/** Keys and values as text. */
+export async function content(
+  crdt: Crdt,
+  ...args: Parameters<Crdt['entries']>
+): Promise<Record<string, string>> {
+  const entries: Record<string, string> = {}
+  for await (const [key, value] of crdt.entries(...args)) entries[key] = utf8Text(value)
+  return entries
+}
 
 /** The rules of wire.md 3.5 over the set of all deltas, without any state. */
 export function model(nodes: readonly MergeNode[]): Record<string, string> {
