@@ -59,8 +59,8 @@ export class LogAhead {
       // LevelDB writes on where it is meanwhile, over zeros or behind them.
       await using file = await open(join(this.#folder, latest), APPEND)
       await file.appendFile(ZEROS)
-      await file.datasync()
       this.#left += STEP_BYTES
+      await file.datasync()
     } catch {
       // A full disk, say. The next batch tells whoever wants to write.
     } finally {

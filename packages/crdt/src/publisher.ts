@@ -128,7 +128,7 @@ export class Publisher {
       const { clock, onCommit } = this.#components
       const start = clock.monotonic()
       try {
-        if (this.#makeNode(ops)) await this.#publishWithQueued(ops)
+        if (this.#isNodeDue(ops)) await this.#publishWithQueued(ops)
         else await this.#append(ops)
         onCommit(clock.monotonic() - start, ops.length)
         for (const request of group) request.resolve()
@@ -240,7 +240,7 @@ export class Publisher {
   }
 
   /** Whether what is queued, with `more`, is to be a node now. */
-  #makeNode(more: readonly CrdtOp[]): boolean {
+  #isNodeDue(more: readonly CrdtOp[]): boolean {
     const { wal } = this.#components
     const { batching, maxDeltaBytes } = this.#config
     if (batching === undefined) return more.length >= GATHERED_OPS || this.#gapMs() <= 0
