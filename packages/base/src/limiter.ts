@@ -6,12 +6,13 @@ interface Waiter {
 
 /** At most `limit` calls at once, first come first served. */
 export class Limiter {
-  readonly #limit: number
+  readonly #limit: () => number
   readonly #waiting: Waiter[] = []
   #active = 0
 
-  constructor(limit: number) {
-    this.#limit = limit
+  /** @param limit at least 1; a function is asked whenever a call comes or ends. */
+  constructor(limit: number | (() => number)) {
+    this.#limit = typeof limit === 'number' ? () => limit : limit
   }
 
   get active(): number {
@@ -34,7 +35,7 @@ export class Limiter {
 
   async #acquire(signal: AbortSignal | undefined): Promise<void> {
     signal?.throwIfAborted()
-    if (this.#active < this.#limit) {
+    if (this.#active < this.#limit()) {
       this.#active++
       return
     }
@@ -56,9 +57,11 @@ export class Limiter {
   }
 
   #release(): void {
-    const next = this.#waiting.shift()
-    if (next === undefined) this.#active--
-    else next.admit()
+    this.#active--
+    while (this.#waiting.length > 0 && this.#active < this.#limit()) {
+      this.#active++
+      this.#waiting.shift()?.admit()
+    }
   }
 }
 

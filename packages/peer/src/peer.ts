@@ -19,7 +19,7 @@ import {
   type Tracer,
 } from '@ipfs-cluster/base'
 import { openLevelStore, type LevelStore } from '@ipfs-cluster/base/level-store'
-import { createCluster, createScratch, describePeer, type Cluster } from './cluster/index.ts'
+import { createCluster, createScratch, createTurns, describePeer, type Cluster } from './cluster/index.ts'
 import type { PeerConfig } from './config/index.ts'
 import { createCrdtConsensus } from './consensus/index.ts'
 import type { Identity } from './identity/index.ts'
@@ -130,6 +130,7 @@ export async function createClusterPeer(
     ),
     tracer,
   )
+  const turns = createTurns(clock)
   const tracker = stack.use(
     await createPinTracker(
       {
@@ -145,6 +146,7 @@ export async function createClusterPeer(
         random,
         meter,
         utilization: createLoopUtilization(clock),
+        isAwaited: turns.isAwaited,
         logger: logger.child('pintracker'),
       },
       config.tracker,
@@ -178,6 +180,7 @@ export async function createClusterPeer(
           scratch: await createScratch(`${config.storePath}.scratch`),
           store,
           pinCount,
+          turns,
           meter,
           clock,
           tracer,
@@ -209,9 +212,19 @@ export async function createClusterPeer(
     stack,
   )
 
-  const scope = stack.use(createTaskScope(logger))
-  scope.run('bootstrap', signal => cluster.bootstrap(config.join ?? [], { signal }))
+  bootstrap(cluster, config.join ?? [], logger, stack)
   return ownedPeer(stack.move(), { network, cluster, endpoints, node, store, logger })
+}
+
+/** Looks for the cluster of `join` in the background. */
+function bootstrap(
+  cluster: Cluster,
+  join: readonly string[],
+  logger: Logger,
+  stack: AsyncDisposableStack,
+): void {
+  const scope = stack.use(createTaskScope(logger))
+  scope.run('bootstrap', signal => cluster.bootstrap(join, { signal }))
 }
 
 /** Disposed last, so that it learns how the other parts end. */

@@ -29,6 +29,7 @@ import { rpcService } from './rpc-service.ts'
 import { withShards } from './shards-status.ts'
 import { scratchInMemory, type OpenScratch } from './sort-by-cid.ts'
 import { createStatusQueries } from './status.ts'
+import { createTurns, type Turns } from './turns.ts'
 import type { Cluster, ClusterConfig } from './types.ts'
 
 export interface ClusterComponents {
@@ -45,6 +46,8 @@ export interface ClusterComponents {
   readonly meter?: Meter
   /** Where lists that do not fit in memory are sorted. @default in memory */
   readonly scratch?: OpenScratch
+  /** Of what users ask and change one by one. @default turns of its own */
+  readonly turns?: Turns
   /** @default noopTracer */
   readonly tracer?: Tracer
   readonly clock: Clock
@@ -56,7 +59,7 @@ export interface ClusterComponents {
  */
 export function createCluster(components: ClusterComponents, config: ClusterConfig): Cluster {
   const { network, consensus, monitor, tracker, ipfs, informers, clock, logger } = components
-  const { tracer = noopTracer, scratch = scratchInMemory } = components
+  const { tracer = noopTracer, scratch = scratchInMemory, turns = createTurns(clock) } = components
   const self = network.peerId
   const scope = createTaskScope(logger)
   const pinger = createPinger({ self, ipfs, clock, monitor }, config)
@@ -72,7 +75,7 @@ export function createCluster(components: ClusterComponents, config: ClusterConf
     scope.run('publish informer metrics', signal => informers.publishNow({ signal }))
   }
 
-  const pinning = createPinning({ self, consensus, monitor, ipfs, clock, onPin, logger }, config)
+  const pinning = createPinning({ self, consensus, monitor, ipfs, clock, onPin, turns, logger }, config)
   const ofPins = createStatusQueries(
     { network, consensus, monitor, tracker, clock, openScratch: scratch },
     config,
@@ -157,7 +160,9 @@ export function createCluster(components: ClusterComponents, config: ClusterConf
     ...queries,
     version: () => ({ version: VERSION }),
     peerRemove: (peer, options) => consensus.removePeer(peer, options),
-    pinGet: cid => pinning.pinGet(cid),
+    pinGet: cid => turns.ask(() => pinning.pinGet(cid)),
+    status: (cid, options) => turns.ask(() => queries.status(cid, options)),
+    statusLocal: (cid, options) => turns.ask(() => queries.statusLocal(cid, options)),
     pins: (types, options) => consensus.state.list({ ...options, types }),
     pinLines: (types, options) => consensus.state.lines({ ...options, types }),
     recoverLocal: async (cid, options) => {

@@ -11,6 +11,7 @@ import { createPlacement } from './placement.ts'
 import { replacePin } from './replace.ts'
 import { checkUnpin, preparePin, updatedPin } from './prepare.ts'
 import { createShardedContent, isBeingAdded, type ShardedContent } from './sharded-content.ts'
+import { createTurns, type Turns } from './turns.ts'
 import type { ClusterConfig, Outcomes, PinAsked, PinReplacement, UnpinAsked } from './types.ts'
 
 export interface PinningComponents {
@@ -21,6 +22,8 @@ export interface PinningComponents {
   readonly clock: Clock
   /** Called after accepted pins with their number. */
   readonly onPin: (count: number) => void
+  /** @default turns of its own */
+  readonly turns?: Turns
   /** @default silentLogger */
   readonly logger?: Logger
 }
@@ -44,7 +47,16 @@ export interface Pinning {
 }
 
 export function createPinning(components: PinningComponents, config: ClusterConfig): Pinning {
-  const { self, consensus, monitor, ipfs, clock, onPin, logger = silentLogger } = components
+  const {
+    self,
+    consensus,
+    monitor,
+    ipfs,
+    clock,
+    onPin,
+    turns = createTurns(clock),
+    logger = silentLogger,
+  } = components
   const { state } = consensus
 
   const checkWritable = () => {
@@ -60,8 +72,15 @@ export function createPinning(components: PinningComponents, config: ClusterConf
 
   const pinObject: Pinning['pinObject'] = async (pin, options = {}) => {
     checkWritable()
-    if (pin.pinUpdate !== null && !pin.pinUpdate.equals(pin.cid))
-      return await update(pin.pinUpdate, pin, options)
+    const { pinUpdate, cid } = pin
+    const isUpdate = pinUpdate !== null && !pinUpdate.equals(cid)
+    return await turns.change(
+      () => (isUpdate ? update(pinUpdate, pin, options) : place(pin, options)),
+      options,
+    )
+  }
+
+  const place = async (pin: Pin, options: AbortOptions) => {
     const existing = await state.get(pin.cid)
     const placed = allocated(prepare(pin, existing, clock.nowNs()), existing)
     await consensus.logPin(placed, options)
@@ -88,7 +107,7 @@ export function createPinning(components: PinningComponents, config: ClusterConf
     const pin = await pinGet(cid)
     checkUnpin(pin)
     if (pin.type === 'meta-pin') return await sharded.unpin(cid, options)
-    await consensus.logUnpin(cid, options)
+    await turns.change(() => consensus.logUnpin(cid, options), options)
     return pin
   }
 

@@ -48,6 +48,8 @@ export interface FakePinset {
   readonly state: Pick<PinState, 'get' | 'getMany'>
   readonly changes: PinChanges
   readonly pins: Map<string, Pin>
+  /** How many changes were handed on at a time. */
+  readonly taken: number[]
   put(...pins: readonly Pin[]): Promise<void>
   remove(...cids: readonly CID[]): Promise<void>
 }
@@ -55,6 +57,7 @@ export interface FakePinset {
 /** Pins in memory, with the outbox of changes in `store`, so that it outlives a tracker. */
 export function createFakePinset(store: () => Store): FakePinset {
   const pins = new Map<string, Pin>()
+  const taken: number[] = []
   let wake = Promise.withResolvers<void>()
   let changesMade = 0
   // Each change has a row of its own: acknowledging one must not take a later one of the same CID with it.
@@ -71,6 +74,7 @@ export function createFakePinset(store: () => Store): FakePinset {
   }
   return {
     pins,
+    taken,
     state: {
       get: cid => Promise.resolve(pins.get(cidText(cid))),
       getMany: cids => Promise.resolve(cids.map(cid => pins.get(cidText(cid)))),
@@ -85,7 +89,11 @@ export function createFakePinset(store: () => Store): FakePinset {
             const changes = [...cids.values()].map(cid => ({ cid, pin: pins.get(cidText(cid)) }))
             return {
               async *changes(most) {
-                for (let at = 0; at < changes.length; at += most) yield changes.slice(at, at + most)
+                for (let at = 0; at < changes.length; at += most) {
+                  const some = changes.slice(at, at + most)
+                  taken.push(some.length)
+                  yield some
+                }
               },
               ack: rows.map(([key]): StoreOp => ({ type: 'del', key })),
             }
@@ -229,6 +237,7 @@ export interface WorldOptions {
   readonly config?: Partial<PinTrackerConfig>
   readonly limits?: Partial<TrackerLimits>
   readonly utilization?: () => number
+  readonly isAwaited?: () => boolean
 }
 
 /** A tracker at work in a world that the test controls. Dispose of `tracker`. */
@@ -237,11 +246,12 @@ export async function createWorld({
   config,
   limits,
   utilization,
+  isAwaited,
 }: WorldOptions = {}): Promise<World> {
   const clock = createManualClock()
   const daemon = createFakeDaemon()
   const pinset = createFakePinset(() => store)
-  const tracker = await startTracker({ store, clock, daemon, pinset, utilization }, config, limits)
+  const tracker = await startTracker({ store, clock, daemon, pinset, utilization, isAwaited }, config, limits)
   const list = async (filter = 0) => await Array.fromAsync(world.tracker.statusAll(filter))
   const world: World = {
     clock,
@@ -276,11 +286,12 @@ export async function startTracker(
     readonly daemon: Pick<FakeDaemon, 'ipfs'>
     readonly pinset: Pick<FakePinset, 'state' | 'changes'>
     readonly utilization?: (() => number) | undefined
+    readonly isAwaited?: (() => boolean) | undefined
   },
   config: Partial<PinTrackerConfig> = {},
   limits?: Partial<TrackerLimits>,
 ): Promise<LocalPinTracker> {
-  const { store, clock, daemon, pinset, utilization } = parts
+  const { store, clock, daemon, pinset, utilization, isAwaited } = parts
   return await createPinTracker(
     {
       store,
@@ -291,6 +302,7 @@ export async function startTracker(
       random: seededRandom(7),
       logger: silentLogger,
       ...(utilization && { utilization }),
+      ...(isAwaited && { isAwaited }),
       self: {
         id: SELF,
         info: () => ({ peerName: 'me', ipfs: 'ipfs-peer', ipfsAddresses: ['/ip4/10.0.0.1/tcp/4001'] }),

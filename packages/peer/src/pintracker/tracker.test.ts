@@ -167,6 +167,24 @@ describe('the order of work', () => {
     assert.equal(world.daemon.count('pin'), 40)
   })
 
+  test('many changes are taken together, and few while somebody waits', async () => {
+    let isAwaited = false
+    const world = await createWorld({ isAwaited: () => isAwaited })
+    await using _tracker = world.tracker
+    let next = 0
+    const largest = async () => {
+      world.pinset.taken.length = 0
+      const pins = Array.from({ length: 300 }, () => world.pin(next++))
+      await world.pinset.put(...pins)
+      await until(() => world.pinset.taken.reduce((sum, count) => sum + count, 0) === pins.length)
+      await settle()
+      return Math.max(...world.pinset.taken)
+    }
+    assert.equal(await largest(), 300)
+    isAwaited = true
+    assert.equal(await largest(), 64)
+  })
+
   test('recent pins go before old ones', async () => {
     const world = await createWorld({ config: { concurrentPins: 1 } })
     await using _ = world.tracker

@@ -47,10 +47,14 @@ export interface PinTrackerComponents {
   readonly meter?: Meter
   /** Share of its time, from 0 to 1, that the process worked of late. @default none of it */
   readonly utilization?: () => number
+  /** Whether somebody waits for the peer. @default nobody */
+  readonly isAwaited?: () => boolean
 }
 
 /** Changes of the pinset applied in one batch. */
 const CHANGES_LIMIT = 1000
+/** The same while somebody waits for the peer: what a batch takes of the thread, they wait longer. */
+const CHANGES_LIMIT_AWAITED = 64
 /**
  * Changes put in the order of their CIDs before they are applied. Of the millions that an import or a join leaves behind, any thousand are
  * strewn over all files of the store, and each would cost opening one: here, and again when they are pinned, in the order of their arrival.
@@ -235,13 +239,13 @@ async function* recoverAll(
 
 /** Turns changes of the pinset into rows, for as long as the tracker lives. */
 async function followPinset(
-  { changes, self, clock, logger }: PinTrackerComponents,
+  { changes, self, isAwaited = () => false, clock, logger }: PinTrackerComponents,
   { table, runner, pace }: { readonly table: TrackerTable; readonly runner: Runner; readonly pace: Pace },
   { gatherMs }: TrackerLimits,
   signal: AbortSignal,
 ): Promise<void> {
   const trouble = new LastingFailure(logger, clock)
-  const follow = async (part: readonly PinChange[], ack: readonly StoreOp[]) => {
+  const follow = async (part: readonly PinChange[], limit: number, ack: readonly StoreOp[]) => {
     const began = clock.monotonic()
     pace.changed(began)
     await table.exclusive(
@@ -257,16 +261,17 @@ async function followPinset(
     trouble.succeeded('changes of the pinset are followed again')
     if (gatherMs <= 0) return
     const took = clock.monotonic() - began
-    const isFull = part.length >= CHANGES_LIMIT
+    const isFull = part.length >= limit
     await clock.sleep(isFull ? took * FOLLOWER_REST : Math.max(gatherMs, took), { signal })
   }
   const followBatch = async (batch: PinChangeBatch) => {
+    const limit = isAwaited() ? CHANGES_LIMIT_AWAITED : CHANGES_LIMIT
     let part: readonly PinChange[] = []
-    for await (const next of batch.changes(CHANGES_LIMIT)) {
-      if (part.length > 0) await follow(part, [])
+    for await (const next of batch.changes(limit)) {
+      if (part.length > 0) await follow(part, limit, [])
       part = next
     }
-    await follow(part, batch.ack)
+    await follow(part, limit, batch.ack)
   }
   while (true) {
     try {
