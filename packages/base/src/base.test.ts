@@ -151,6 +151,28 @@ test('a limiter admits its limit, in order, and forgets those who gave up', asyn
   assert.equal(limiter.active, 0)
 })
 
+test('a limiter whose limit changes admits as many as it says by then', async () => {
+  let limit = 3
+  const limiter = new Limiter(() => limit)
+  const gates = Array.from({ length: 6 }, () => Promise.withResolvers<void>())
+  const runs = gates.map(gate => limiter.run(() => gate.promise))
+  const active: number[] = []
+  const end = async (i: number) => {
+    gates[i]?.resolve()
+    await runs[i]
+    active.push(limiter.active)
+  }
+  limit = 1
+  await end(0)
+  await end(1)
+  await end(2)
+  limit = 2
+  await end(3)
+  await Promise.all([end(4), end(5)])
+  assert.deepEqual(active.slice(0, 4), [2, 1, 1, 2])
+  assert.equal(limiter.active, 0)
+})
+
 test('a keyed lock serialises a key and leaves nothing behind', async () => {
   const lock = new KeyedLock()
   const log: string[] = []

@@ -47,16 +47,8 @@ export interface Pinning {
 }
 
 export function createPinning(components: PinningComponents, config: ClusterConfig): Pinning {
-  const {
-    self,
-    consensus,
-    monitor,
-    ipfs,
-    clock,
-    onPin,
-    turns = createTurns(clock),
-    logger = silentLogger,
-  } = components
+  const { self, consensus, monitor, ipfs, clock, onPin } = components
+  const { turns = createTurns(clock), logger = silentLogger } = components
   const { state } = consensus
 
   const checkWritable = () => {
@@ -104,11 +96,13 @@ export function createPinning(components: PinningComponents, config: ClusterConf
 
   const unpin: Pinning['unpin'] = async (cid, options = {}) => {
     checkWritable()
-    const pin = await pinGet(cid)
-    checkUnpin(pin)
-    if (pin.type === 'meta-pin') return await sharded.unpin(cid, options)
-    await turns.change(() => consensus.logUnpin(cid, options), options)
-    return pin
+    const pin = await turns.change(async () => {
+      const found = await pinGet(cid)
+      checkUnpin(found)
+      if (found.type !== 'meta-pin') await consensus.logUnpin(cid, options)
+      return found
+    }, options)
+    return pin.type === 'meta-pin' ? await sharded.unpin(cid, options) : pin
   }
 
   const unpinExpired: Pinning['unpinExpired'] = async (cid, options = {}) => {
@@ -144,7 +138,12 @@ export function createPinning(components: PinningComponents, config: ClusterConf
     pinGet,
     async replace(from, to, options = {}) {
       checkWritable()
-      const replaced = await replacePin({ consensus, clock, pinGet, prepare, unpin }, from, to, options)
+      const replaced = await replacePin(
+        { consensus, clock, turns, pinGet, prepare, unpin },
+        from,
+        to,
+        options,
+      )
       onPin(1)
       return replaced
     },

@@ -16,7 +16,10 @@ export const COUNTED_MS = 100
 export interface Turns {
   /** A question begins at once. */
   ask<T>(work: () => Promise<T>): Promise<T>
-  /** A change begins when there is room, in the order of arrival. Rejects with the signal's reason when that fires before. */
+  /**
+   * A change begins when there is room, in the order of arrival. Rejects with the signal's reason when that fires before. `work` must not wait for a
+   * turn of its own. As many wait as there are callers, each with its connection.
+   */
   change<T>(work: () => Promise<T>, options?: AbortOptions): Promise<T>
   /** Whether somebody waits for either. */
   isAwaited(): boolean
