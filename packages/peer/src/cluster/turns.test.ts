@@ -6,6 +6,7 @@ import {
   LEAST_CHANGES,
   MOST_CHANGES,
   QUESTIONS_PER_CHANGE,
+  RETURNS_MS,
   type Turns,
 } from './turns.ts'
 
@@ -87,8 +88,8 @@ test('a question begins at once, whatever is under way', async () => {
   await Promise.all(changes)
 })
 
-test('somebody waits as long as a question or a change is under way', async () => {
-  const { turns } = testTurns()
+test('somebody waits as long as a question or a change is under way, and may come again', async () => {
+  const { turns, pass } = testTurns()
   assert(!turns.isAwaited())
   for (const kind of ['ask', 'change'] as const) {
     const work = heldWork()
@@ -96,11 +97,16 @@ test('somebody waits as long as a question or a change is under way', async () =
     assert(turns.isAwaited())
     work.letGo()
     await given
+    pass(RETURNS_MS - 1)
+    assert(turns.isAwaited())
+    pass(1)
     assert(!turns.isAwaited())
     await assert.rejects(
       turns[kind](() => Promise.reject(new Error('not known'))),
       /not known/,
     )
+    assert(turns.isAwaited())
+    pass(RETURNS_MS)
     assert(!turns.isAwaited())
   }
 })

@@ -12,6 +12,8 @@ export const LEAST_CHANGES = 6
 export const QUESTIONS_PER_CHANGE = 40
 /** Milliseconds over which questions are counted: most wait in a socket until they are answered at once, so few are ever under way. */
 export const COUNTED_MS = 100
+/** Milliseconds for which somebody who was answered is expected to come again: a client that does one thing after the other is away for a moment each time. */
+export const RETURNS_MS = 20
 
 export interface Turns {
   /** A question begins at once. */
@@ -21,12 +23,13 @@ export interface Turns {
    * turn of its own. As many wait as there are callers, each with its connection.
    */
   change<T>(work: () => Promise<T>, options?: AbortOptions): Promise<T>
-  /** Whether somebody waits for either. */
+  /** Whether somebody waits for either, or did a moment ago. */
   isAwaited(): boolean
 }
 
 export function createTurns(clock: Pick<Clock, 'monotonic'>): Turns {
   let underWay = 0
+  let endedAt = Number.NEGATIVE_INFINITY
   let counted = { since: clock.monotonic(), questions: 0 }
   let perSecond = 0
   const questionsPerSecond = () => {
@@ -49,9 +52,16 @@ export function createTurns(clock: Pick<Clock, 'monotonic'>): Turns {
         return await work()
       } finally {
         underWay--
+        endedAt = clock.monotonic()
       }
     },
-    change: (work, options) => changes.run(work, options),
-    isAwaited: () => underWay + changes.active > 0,
+    async change(work, options) {
+      try {
+        return await changes.run(work, options)
+      } finally {
+        endedAt = clock.monotonic()
+      }
+    },
+    isAwaited: () => underWay + changes.active > 0 || clock.monotonic() - endedAt < RETURNS_MS,
   }
 }

@@ -1,10 +1,10 @@
 /**
- * How fast pins are started while the process has more to do than it can and the pinset changes: what somebody waits for goes first. Few daemons
- * pin faster than that, and those that do catch up as soon as there is time. Pure but for the time it is told.
+ * How fast pins are started while the pinset changes and somebody waits for the peer, or it has more to do than it can: what somebody waits for goes
+ * first. Few daemons pin faster than that, and those that do catch up as soon as there is time. Pure but for the time it is told.
  */
 
-/** Pins started in a second while the process is busy with changes. */
-export const BUSY_STARTS_PER_SECOND = 500
+/** Pins started in a second meanwhile: as many as ten places can be at 50 ms each. */
+export const BUSY_STARTS_PER_SECOND = 200
 /** Of these, at once. */
 const BURST = 5
 /** Share of its time that the process works from which on it is busy. */
@@ -19,8 +19,11 @@ export interface Pace {
   mayStart(now: number): boolean
 }
 
-/** @param utilization share of its time, from 0 to 1, that the process worked of late. */
-export function createPace(utilization: () => number): Pace {
+/**
+ * @param utilization share of its time, from 0 to 1, that the process worked of late.
+ * @param isAwaited whether somebody waits for the peer right now.
+ */
+export function createPace(utilization: () => number, isAwaited: () => boolean): Pace {
   let changedAt = Number.NEGATIVE_INFINITY
   let rights = BURST
   let at = Number.NEGATIVE_INFINITY
@@ -31,7 +34,7 @@ export function createPace(utilization: () => number): Pace {
     mayStart(now) {
       rights = Math.min(BURST, rights + ((now - at) / 1000) * BUSY_STARTS_PER_SECOND)
       at = now
-      const isBusy = now - changedAt < CHANGES_FRESH_MS && utilization() >= BUSY_SHARE
+      const isBusy = now - changedAt < CHANGES_FRESH_MS && (isAwaited() || utilization() >= BUSY_SHARE)
       if (isBusy && rights < 1) return false
       rights = Math.max(0, rights - 1)
       return true

@@ -160,7 +160,7 @@ describe('the order of work', () => {
     await settle()
     const later = world.daemon.count('pin')
     assert.ok(later > atOnce && later <= atOnce + 12, `${later} after 10 ms`)
-    for (let i = 0; i < 10; i++) {
+    for (let i = 0; i < 20; i++) {
       await world.clock.advance(10)
       await settle()
     }

@@ -104,7 +104,7 @@ export async function createPinTracker(
   const { store, state, self, clock, logger, meter = silentMeter } = components
   const table = await openTable(store, clock, config)
   const scope = createTaskScope(logger)
-  const pace = createPace(components.utilization ?? (() => 0))
+  const pace = createPace(components.utilization ?? (() => 0), components.isAwaited ?? (() => false))
   const runner = createRunner(
     { ...components, table, selfId: self.id, scope, pace, gatherMs: limits.gatherMs },
     config,
