@@ -17,6 +17,11 @@ export class LastingFailure {
     this.#clock = clock
   }
 
+  /** The latest attempt failed. */
+  get isLasting(): boolean {
+    return this.#toldAt !== undefined
+  }
+
   /** @param text names the reason: another reason is told at once. */
   failed(fields: Readonly<Record<string, unknown>>, text: string): void {
     const now = this.#clock.monotonic()

@@ -6,12 +6,13 @@ import { ClassicLevel } from 'classic-level'
 import { Batched, readAhead } from './batched.ts'
 import { systemClock, type Clock } from './clock.ts'
 import { DirectReads } from './direct-reads.ts'
+import { FileJournal } from './file-journal.ts'
 import { gather } from './gather.ts'
 import { LevelEngine, type Level } from './level-engine.ts'
 import { toStoreError } from './level-errors.ts'
 import { utf8Text } from './bytes.ts'
 import { syncFolder } from './sync-folder.ts'
-import type { Store, StoreRange, StoreReader, TextRow } from './store.ts'
+import type { JournaledStore, StoreRange, StoreReader, TextRow } from './store.ts'
 
 export { StoreError, type StoreFailure } from './level-errors.ts'
 export { syncFolder } from './sync-folder.ts'
@@ -25,7 +26,7 @@ export interface LevelStoreOptions {
   readonly clock?: Clock
 }
 
-export interface LevelStore extends Store, AsyncDisposable {
+export interface LevelStore extends JournaledStore, AsyncDisposable {
   /** What LevelDB tells of itself, such as `leveldb.stats`; empty when it does not know. Cheap. */
   property(name: string): string
   /**
@@ -86,12 +87,14 @@ export async function openLevelStore(path: string, options: LevelStoreOptions = 
   await guard(syncFolder(dirname(path)))
   const clock = options.clock ?? systemClock
   const engine = new LevelEngine(db, path, clock)
+  const journal = await FileJournal.open(path, clock)
   const direct = new DirectReads(clock)
   const ask = <T>(question: () => Promise<T>) =>
     guard(engine.isReadable ? question() : engine.readable().then(question))
   const access: Access = { ask, direct, use: () => engine.use() }
   return {
     ...reader(db, access),
+    journal,
     batch: (ops, { sync = false } = {}) => engine.write(ops, sync),
     snapshot() {
       const taken = takeSnapshot(db, engine)
@@ -100,7 +103,10 @@ export async function openLevelStore(path: string, options: LevelStoreOptions = 
     property: name => (db.status === 'open' ? db.getProperty(name) : ''),
     emptyLog: () => guard(engine.emptyLog()),
     unmapFiles: () => guard(engine.unmapFiles()),
-    [Symbol.asyncDispose]: () => guard(engine.close()),
+    async [Symbol.asyncDispose]() {
+      await guard(engine.close())
+      await journal[Symbol.asyncDispose]()
+    },
   }
 }
 

@@ -1,5 +1,6 @@
 import { compareBytes, toHex, utf8Text } from './bytes.ts'
-import { checkValues, type Store, type StoreRange, type StoreReader, type TextRow } from './store.ts'
+import { createMemoryJournal } from './journal.ts'
+import { checkValues, type JournaledStore, type StoreRange, type StoreReader, type TextRow } from './store.ts'
 
 type Row = readonly [Uint8Array, Uint8Array]
 
@@ -7,11 +8,12 @@ type Row = readonly [Uint8Array, Uint8Array]
 const CHUNK_ROWS = 3
 
 /** A `Store` in memory, for tests and throw-away peers. A scan copies the keys, so keep it small. */
-export function createMemoryStore(): Store {
+export function createMemoryStore(): JournaledStore {
   // Hex keeps bytewise order and makes keys comparable by value.
   const rows = new Map<string, Row>()
   return {
     ...reader(rows),
+    journal: createMemoryJournal(),
     async batch(ops) {
       checkValues(ops)
       for (const op of ops) {

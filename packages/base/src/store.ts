@@ -1,6 +1,7 @@
 import type { AbortOptions } from './abort.ts'
 import { batchesOf, mapBatches } from './batched.ts'
 import { concatBytes, utf8Text } from './bytes.ts'
+import type { Journal } from './journal.ts'
 
 export type StoreOp =
   | { readonly type: 'put'; readonly key: Uint8Array; readonly value: Uint8Array }
@@ -55,6 +56,11 @@ export interface Store extends StoreReader {
   batch(ops: readonly StoreOp[], options?: BatchOptions): Promise<void>
   /** A frozen view; hold it as short as possible and dispose of it. */
   snapshot(): StoreReader & Disposable
+}
+
+/** A root store. What is in the journal is the caller's to make rows of, and to release when they are written with `sync`. */
+export interface JournaledStore extends Store {
+  readonly journal: Journal
 }
 
 /** `classic-level` 3.0.0 never frees the copy that it makes of an empty value: 32 bytes of each. @throws TypeError */

@@ -8,7 +8,7 @@ import {
   type Random,
   refusalsOf,
   silentMeter,
-  type Store,
+  type JournaledStore,
   type StoreRange,
   utf8,
   utf8Text,
@@ -34,8 +34,8 @@ import { Wal } from './wal.ts'
 import { Walker } from './walker.ts'
 
 export interface CrdtComponents {
-  /** The root store; every row of the CRDT starts with `CRDT_PREFIX`. */
-  readonly store: Store
+  /** The root store; every row of the CRDT starts with `CRDT_PREFIX`, and the journal is the CRDT's. */
+  readonly store: JournaledStore
   readonly blocks: CrdtBlocks
   readonly broadcast: CrdtBroadcast
   readonly clock: Clock

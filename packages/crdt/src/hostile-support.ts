@@ -7,6 +7,7 @@ import {
   createMeter,
   raceSignal,
   silentLogger,
+  type JournaledStore,
   type Store,
   systemClock,
   systemRandom,
@@ -47,7 +48,7 @@ export async function openVictim(): Promise<Victim> {
   const level = await openLevelStore(folder)
   const meter = createMeter()
   let handler: ((message: CrdtMessage) => void) | undefined
-  const store: Store = {
+  const store: JournaledStore = {
     ...level,
     batch(ops, options) {
       for (const op of ops) victim.written += op.key.length + (op.type === 'put' ? op.value.length : 0)

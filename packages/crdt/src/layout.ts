@@ -10,7 +10,8 @@
  * | `n` + digest | the node is merged: height varint, size varint |
  * | `h` + digest | the node is a head: height varint |
  * | `f` + digest | a merged node links to this one, which is not merged: `0` wanted, `1` refused as invalid |
- * | `w` + sequence (8 bytes, big-endian) | acknowledged operations that are in no delta yet (`wal.ts`); the sequence is that of the first |
+ * | `j` | number of the last record of the store's journal whose operations are in a node (`wal.ts`): varint |
+ * | `w` + sequence (8 bytes, big-endian) | as a record of the journal: written by versions that did not have one |
  *
  * A digest is the 32 bytes of the node's sha2-256. Invariant, kept by writing all effects of a node in one batch: every link of a merged
  * node is merged itself or has an `f` row.
@@ -29,6 +30,7 @@ export const PREFIX = {
   node: prefixOf('n'),
   head: prefixOf('h'),
   frontier: prefixOf('f'),
+  journal: prefixOf('j'),
   wal: prefixOf('w'),
   spilled: prefixOf('s'),
   order: prefixOf('o'),
@@ -50,17 +52,6 @@ export function keyRow(key: string): Uint8Array {
 
 export function digestRow(prefix: Uint8Array, digest: Uint8Array): Uint8Array {
   return concatBytes([prefix, digest])
-}
-
-export function walRow(sequence: number): Uint8Array {
-  const row = concatBytes([PREFIX.wal, new Uint8Array(8)])
-  new DataView(row.buffer).setBigUint64(PREFIX.wal.length, BigInt(sequence))
-  return row
-}
-
-export function walSequence(row: Uint8Array): number {
-  const view = new DataView(row.buffer, row.byteOffset, row.byteLength)
-  return Number(view.getBigUint64(PREFIX.wal.length))
 }
 
 export function encodeNumbers(...numbers: readonly number[]): Uint8Array {

@@ -8,7 +8,7 @@ import {
   systemClock,
   utf8,
   utf8Text,
-  type Store,
+  type JournaledStore,
 } from '@ipfs-cluster/base'
 import { createCrdt, defaultCrdtConfig } from './crdt.ts'
 import { digestRow, keyRow, PREFIX, REFUSED, WANTED } from './layout.ts'
@@ -24,26 +24,26 @@ import {
 } from './offline.ts'
 import type { CrdtChange, CrdtOp } from './types.ts'
 
-const openOn = (store: Store, config = defaultCrdtConfig) =>
+const openOn = (store: JournaledStore, config = defaultCrdtConfig) =>
   createOfflineCrdt({ store, clock: systemClock, random: seededRandom(1), logger: silentLogger }, config)
 
 const put = (key: string, value: string): CrdtOp => ({ type: 'put', key: `/${key}`, value: utf8(value) })
 
-async function commitTo(store: Store, ...commits: readonly (readonly CrdtOp[])[]) {
+async function commitTo(store: JournaledStore, ...commits: readonly (readonly CrdtOp[])[]) {
   await using crdt = await openOn(store)
   for (const ops of commits) await crdt.commit(ops)
 }
 
-async function entriesOf(store: Store): Promise<Record<string, string>> {
+async function entriesOf(store: JournaledStore): Promise<Record<string, string>> {
   await using crdt = await openOn(store)
   const entries = await Array.fromAsync(crdt.entries())
   return Object.fromEntries(entries.map(([key, value]) => [key, utf8Text(value)]))
 }
 
-const rowsBelow = async (store: Store, prefix: Uint8Array) =>
+const rowsBelow = async (store: JournaledStore, prefix: Uint8Array) =>
   (await Array.fromAsync(store.keys(prefixRange(prefix)))).length
 
-const dotText = async (store: Store) => (await Array.fromAsync(dotOfCrdt(store))).join('')
+const dotText = async (store: JournaledStore) => (await Array.fromAsync(dotOfCrdt(store))).join('')
 
 /** Three nodes in a row: two keys, one of them deleted, one put anew. */
 async function threeNodes() {
@@ -69,7 +69,7 @@ function asElement(op: CrdtOp) {
   return { key: op.key, id: '', value: op.type === 'put' ? op.value : new Uint8Array() }
 }
 
-async function onlyHead(store: Store) {
+async function onlyHead(store: JournaledStore) {
   const { heads } = await summarizeCrdt(store)
   const link = heads[0] && linkOf(heads[0].cid)
   assert.ok(link !== undefined && heads.length === 1)
@@ -127,7 +127,10 @@ test('the mark is set, seen and taken away', async () => {
   assert.equal(await isCrdtDirty(store), false)
 })
 
-type Damage = (store: Store, nodes: { first: CrdtNode; last: { digest: Uint8Array } }) => Promise<void>
+type Damage = (
+  store: JournaledStore,
+  nodes: { first: CrdtNode; last: { digest: Uint8Array } },
+) => Promise<void>
 
 const DAMAGES: readonly (readonly [string, Damage, CrdtRepair])[] = [
   ['nothing', async () => undefined, { nodes: 3, wanted: 0, rows: 0 }],

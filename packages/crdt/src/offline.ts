@@ -18,6 +18,7 @@ import {
   type Clock,
   type Logger,
   type Random,
+  type JournaledStore,
   type Store,
   type StoreOp,
 } from '@ipfs-cluster/base'
@@ -35,7 +36,7 @@ export { MAX_OP_BYTES } from './limits.ts'
 
 export interface OfflineCrdtComponents {
   /** The root store, open in no other process. */
-  readonly store: Store
+  readonly store: JournaledStore
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger

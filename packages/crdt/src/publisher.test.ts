@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { prefixRange, utf8 } from '@ipfs-cluster/base'
+import { concatBytes, prefixRange, utf8, type Journal, type JournalRecord } from '@ipfs-cluster/base'
 import { PREFIX } from './layout.ts'
-import { content, drop, put, TestNetwork, text, until } from './test-support.ts'
+import { content, createCrashableStore, drop, put, TestNetwork, text, until } from './test-support.ts'
+import { encodeOps } from './wal.ts'
 
 test('with batching a commit is acknowledged when it is durable, visible at once, and in a node later', async () => {
   const network = new TestNetwork()
@@ -51,8 +52,7 @@ test('with batching many at once become a node together with what is queued, or 
   assert.equal(a.crdt.stats().heads[0]?.height, 1)
   assert.equal(text(await a.crdt.get('/3')), 'new')
   assert.equal(text(await a.crdt.get('/queued')), '1')
-  const rows = await Array.fromAsync(a.store.keys(prefixRange(PREFIX.wal)))
-  assert.equal(rows.length, 0, 'nothing is left in the write-ahead table')
+  assert.deepEqual(a.store.journal.left, [], 'nothing is left in the journal')
   await network.close()
 })
 
@@ -98,5 +98,72 @@ test('what comes alone is a node at once; what follows within the gap shares the
   await network.clock.advance(20)
   await a.crdt.commit([put('/6', 'v')])
   assert.deepEqual([height(), a.crdt.stats().opsQueued], [5, 0])
+  await network.close()
+})
+
+test('while nodes cannot be made whoever writes is told why, and what was acknowledged before is kept', async () => {
+  const network = new TestNetwork()
+  const config = { batching: { maxOps: 10, maxAgeMs: 5_000 } }
+  const a = await network.add(config)
+  await a.crdt.commit([put('/a', '1')])
+  a.store.failNext()
+  await network.clock.advance(5_000)
+  a.store.failNext()
+  await assert.rejects(a.crdt.commit([put('/b', '1')]), /no space left/)
+  assert.deepEqual(await content(a.crdt), { '/a': '1' })
+  await a.crdt.commit([put('/c', '1')])
+  assert.equal(a.crdt.stats().opsQueued, 0, 'it works again')
+  await a.crdt.commit([put('/d', '1')])
+  assert.equal(a.crdt.stats().opsQueued, 1)
+  assert.deepEqual(await content(a.crdt), { '/a': '1', '/c': '1', '/d': '1' })
+  await network.close()
+})
+
+/** As a journal in files is: a record is found until the next process has released it. */
+function withRecord(journal: Journal, record: JournalRecord): Journal {
+  let found: JournalRecord[] = [record]
+  return {
+    get left() {
+      return [...found, ...journal.left]
+    },
+    append: (payload, options) => journal.append(payload, options),
+    release(number) {
+      found = found.filter(each => each.number > number)
+      journal.release(number)
+    },
+  }
+}
+
+test('a record whose operations are in a node changes nothing', async () => {
+  const network = new TestNetwork()
+  const config = { batching: { maxOps: 10, maxAgeMs: 5_000 } }
+  const a = await network.add(config)
+  await a.crdt.commit([put('/a', 'old')])
+  const [record] = a.store.journal.left
+  await network.clock.advance(5_000)
+  await a.crdt.commit([put('/a', 'new')])
+  // Killed before the record was released: it is found again.
+  const store = a.store.crash()
+  a.store = { ...store, journal: withRecord(store.journal, record as JournalRecord) }
+  a.crdt = await network.open(a, config)
+  assert.deepEqual(await content(a.crdt), { '/a': 'new' })
+  await network.close()
+})
+
+test('what an earlier version acknowledged in rows becomes a node, before what is in the journal', async () => {
+  const network = new TestNetwork()
+  const config = { batching: { maxOps: 10, maxAgeMs: 5_000 } }
+  const store = createCrashableStore()
+  const row = (sequence: number) => concatBytes([PREFIX.wal, new Uint8Array(7), Uint8Array.of(sequence)])
+  await store.batch([
+    { type: 'put', key: row(1), value: encodeOps([put('/a', 'old'), put('/b', '1')]) },
+    { type: 'put', key: row(3), value: encodeOps([put('/a', 'older')]) },
+  ])
+  await store.journal.append(encodeOps([put('/a', 'new')]))
+  const a = await network.add(config, { store })
+  assert.deepEqual(await content(a.crdt), { '/a': 'new', '/b': '1' })
+  assert.equal(a.crdt.stats().heads[0]?.height, 1)
+  assert.deepEqual(await Array.fromAsync(store.keys(prefixRange(PREFIX.wal))), [])
+  assert.deepEqual(store.journal.left, [])
   await network.close()
 })

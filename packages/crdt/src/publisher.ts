@@ -19,7 +19,7 @@ import { NO_ANCHORS, skipLinks, withAnchor } from './skip-links.ts'
 import type { CrdtConfig, CrdtOp } from './types.ts'
 import { opBytes, type Wal } from './wal.ts'
 
-/** A commit with as many is a node at any time: gathering more would save little, and the table would be written in vain. */
+/** A commit with as many is a node at any time: gathering more would save little, and the journal would be written in vain. */
 const GATHERED_OPS = 8
 
 /** Characters of a key in an error message. */
@@ -44,8 +44,8 @@ export interface PublisherComponents {
 }
 
 /**
- * Writes of this peer. Requests that arrive while a commit is under way share the next one. A commit is a node, or an append to the write-ahead
- * table, whose content becomes a node by size or age: with batching, and for the moment after a node (`nodeGapMs`).
+ * Writes of this peer. Requests that arrive while a commit is under way share the next one. A commit is a node, or a record of the write-ahead
+ * journal, whose content becomes a node by size or age: with batching, and for the moment after a node (`nodeGapMs`).
  */
 export class Publisher {
   readonly #components: PublisherComponents
@@ -60,6 +60,10 @@ export class Publisher {
   /** When the latest node was made. */
   #madeAt = Number.NEGATIVE_INFINITY
   #closed = false
+  /** In the latest commit. */
+  #latestRequests = 0
+  /** Since the event loop turned. */
+  #hasCommitted = false
 
   constructor(components: PublisherComponents, config: CrdtConfig) {
     this.#components = components
@@ -129,7 +133,7 @@ export class Publisher {
       const start = clock.monotonic()
       try {
         if (this.#isNodeDue(ops)) await this.#publishWithQueued(ops)
-        else await this.#append(ops)
+        else await this.#append(ops, this.#isAlone(group.length))
         onCommit(clock.monotonic() - start, ops.length)
         for (const request of group) request.resolve()
       } catch (error) {
@@ -137,6 +141,15 @@ export class Publisher {
       }
     }
     this.#committing = undefined
+  }
+
+  /** Whether nobody else seems to write: neither in the commit before this one, nor since the event loop turned. */
+  #isAlone(requests: number): boolean {
+    const isAlone = requests === 1 && this.#latestRequests === 1 && !this.#hasCommitted
+    this.#latestRequests = requests
+    if (!this.#hasCommitted) setImmediate(() => (this.#hasCommitted = false))
+    this.#hasCommitted = true
+    return isAlone
   }
 
   #takeGroup(): Request[] {
@@ -182,15 +195,12 @@ export class Publisher {
     announce(head.cid)
   }
 
-  async #append(ops: readonly CrdtOp[]): Promise<void> {
-    const { ledger, wal } = this.#components
-    const { row, written } = wal.prepare(ops)
-    await ledger.write([row])
-    written()
+  async #append(ops: readonly CrdtOp[], isAlone: boolean): Promise<void> {
+    await this.#components.wal.append(ops, { isAlone })
     this.#flushAfter(this.#queuedMs())
   }
 
-  /** As many as make a node need not go through the table. */
+  /** As many as make a node need not go through the journal. */
   async #publishWithQueued(ops: readonly CrdtOp[]): Promise<void> {
     while (this.#flushing !== undefined) await this.#flushing
     const publishing = this.#publishQueued(ops).finally(() => {
@@ -218,12 +228,11 @@ export class Publisher {
     })
   }
 
-  /** Makes nodes of what is in the table; what fails stays there for the next attempt. */
+  /** Makes nodes of what is in the journal; what fails stays there for the next attempt. */
   async #flushAll(): Promise<void> {
     const { wal } = this.#components
     try {
       await this.#publishQueued()
-      this.#trouble.succeeded('queued operations become nodes again')
       if (wal.size > 0) this.#flushAfter(this.#queuedMs())
     } catch (err) {
       this.#trouble.failed({ err, ops: wal.size }, `queued operations stay queued: ${errorMessage(err)}`)
@@ -237,18 +246,21 @@ export class Publisher {
     if (ops.length + more.length === 0) return
     await this.#publish(more.length === 0 ? ops : [...ops, ...more], rows)
     wal.drop(ops.length)
+    this.#trouble.succeeded('queued operations become nodes again')
   }
 
   /** Whether what is queued, with `more`, is to be a node now. */
   #isNodeDue(more: readonly CrdtOp[]): boolean {
     const { wal } = this.#components
     const { batching, maxDeltaBytes } = this.#config
+    // Whoever writes is told why, rather than that it is queued.
+    if (this.#trouble.isLasting) return true
     if (batching === undefined) return more.length >= GATHERED_OPS || this.#gapMs() <= 0
     if (wal.size + more.length >= batching.maxOps) return true
     return more.reduce((bytes, op) => bytes + opBytes(op), wal.bytes) >= maxDeltaBytes
   }
 
-  /** How long operations stay in the table. */
+  /** How long operations stay in the journal. */
   #queuedMs(): number {
     return this.#config.batching?.maxAgeMs ?? Math.max(0, this.#gapMs())
   }

@@ -9,7 +9,7 @@ import {
   type Random,
   seededRandom,
   silentLogger,
-  type Store,
+  type JournaledStore,
   type StoreOp,
   toHex,
   utf8,
@@ -156,7 +156,7 @@ export async function until(
 }
 
 /** A store that counts batches, and that a crash cuts off: nothing is written any more, whoever still tries. */
-export interface CrashableStore extends Store {
+export interface CrashableStore extends JournaledStore {
   readonly batches: readonly (readonly StoreOp[])[]
   /** The surviving content, to be opened anew. Later batches of this handle fail. */
   crash(): CrashableStore
@@ -164,13 +164,24 @@ export interface CrashableStore extends Store {
   failNext(): void
 }
 
-export function createCrashableStore(inner: Store = createMemoryStore()): CrashableStore {
+export function createCrashableStore(inner: JournaledStore = createMemoryStore()): CrashableStore {
   const batches: (readonly StoreOp[])[] = []
   let dead = false
   let failing = false
   return {
     ...inner,
     batches,
+    journal: {
+      get left() {
+        return inner.journal.left
+      },
+      async append(payload, options) {
+        await new Promise(resolve => setImmediate(resolve))
+        if (dead) throw new Error('crashed')
+        return await inner.journal.append(payload, options)
+      },
+      release: number => inner.journal.release(number),
+    },
     async batch(ops, options) {
       // A real engine never answers in the same turn.
       await new Promise(resolve => setImmediate(resolve))

@@ -59,7 +59,7 @@ export interface CrdtConfig {
    */
   readonly nodeGapMs?: number
   /**
-   * Collects operations into fewer nodes. `commit` then resolves when the operations are durable in a write-ahead table, and reading
+   * Collects operations into fewer nodes. `commit` then resolves when the operations are durable in a write-ahead journal, and reading
    * sees them from then on; they become a node after `maxAgeMs`, or as soon as there are `maxOps` of them or `maxDeltaBytes`.
    */
   readonly batching?: { readonly maxOps: number; readonly maxAgeMs: number }

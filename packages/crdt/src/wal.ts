@@ -1,19 +1,21 @@
-/** Operations that were acknowledged before they are in a delta: their rows, and what reading makes of them. */
+/** Operations that were acknowledged before they are in a delta: records of the store's journal, and what reading makes of them. */
 import {
   compareBytes,
+  prefixRange,
   utf8,
-  type Store,
+  type AppendOptions,
+  type Journal,
+  type JournaledStore,
   type StoreOp,
   type StoreRange,
-  prefixRange,
 } from '@ipfs-cluster/base'
 import { CrdtError, InvalidNodeError } from './errors.ts'
-import { PREFIX, walRow, walSequence } from './layout.ts'
+import { decodeNumbers, encodeNumbers, PREFIX } from './layout.ts'
 import { ProtoReader, ProtoWriter, textSize, varintSize } from './protobuf.ts'
 import type { CrdtOp } from './types.ts'
 
 /**
- * A row's value: for each operation its length (varint), then for a put `1 · key length varint · key · value`, for a delete
+ * A record: for each operation its length (varint), then for a put `1 · key length varint · key · value`, for a delete
  * `2 · key length varint · key`.
  */
 const PUT = 1
@@ -48,7 +50,7 @@ export function decodeOps(bytes: Uint8Array): CrdtOp[] {
   } catch (cause) {
     // The reader knows bytes of the network only; bytes of our own store are another matter.
     throw new CrdtError(
-      'a row of the write-ahead table cannot be read; restore the store from a copy',
+      'acknowledged operations in the journal cannot be read; restore the store from a copy',
       { code: 'CRDT_STORE_CORRUPT', row: 'wal' },
       { cause },
     )
@@ -75,27 +77,35 @@ export function opBytes(op: CrdtOp): number {
 
 /** Operations written together. */
 interface WalGroup {
-  /** Of the first operation; the row's number. */
-  readonly sequence: number
+  /** Of the record; `undefined` where an earlier version made a row. */
+  readonly number: number | undefined
   readonly ops: readonly CrdtOp[]
 }
 
 /** The acknowledged operations in order, and the effective value of each of their keys. */
 export class Wal {
+  readonly #journal: Journal
   readonly #groups: WalGroup[] = []
   readonly #latest = new Map<string, CrdtOp>()
-  #next = 1
+  /** Rows of an earlier version, until they are in a node. */
+  #rows: StoreOp[] = []
   #size = 0
   #bytes = 0
 
-  /** Reads what an earlier process left. */
-  static async open(store: Store): Promise<Wal> {
-    const wal = new Wal()
+  private constructor(journal: Journal) {
+    this.#journal = journal
+  }
+
+  /** Reads what an earlier process left. @throws StoreError, CrdtError `CRDT_STORE_CORRUPT` */
+  static async open(store: JournaledStore): Promise<Wal> {
+    const wal = new Wal(store.journal)
     for await (const [key, value] of store.entries(prefixRange(PREFIX.wal))) {
-      const group = { sequence: walSequence(key), ops: decodeOps(value) }
-      wal.#add(group)
-      wal.#next = group.sequence + group.ops.length
+      wal.#add({ number: undefined, ops: decodeOps(value) })
+      wal.#rows.push({ type: 'del', key })
     }
+    const done = await store.get(PREFIX.journal)
+    store.journal.release(done === undefined ? 0 : (decodeNumbers(done, 1)[0] as number))
+    for (const { number, payload } of store.journal.left) wal.#add({ number, ops: decodeOps(payload) })
     return wal
   }
 
@@ -108,26 +118,22 @@ export class Wal {
     return this.#bytes
   }
 
-  /** All operations in order, and what deletes their rows. */
+  /** Durable when it resolves. One at a time. @throws StoreError */
+  async append(ops: readonly CrdtOp[], options: AppendOptions): Promise<void> {
+    this.#add({ number: await this.#journal.append(encodeOps(ops), options), ops })
+  }
+
+  /** All operations in order, and what to write with the nodes that they are in: that they are needed no more. */
   contents(): { readonly ops: readonly CrdtOp[]; readonly rows: readonly StoreOp[] } {
-    return {
-      ops: this.#groups.flatMap(({ ops }) => ops),
-      rows: this.#groups.map(({ sequence }) => ({ type: 'del', key: walRow(sequence) })),
-    }
+    const number = this.#groups.at(-1)?.number
+    const rows = [...this.#rows]
+    if (number !== undefined) rows.push({ type: 'put', key: PREFIX.journal, value: encodeNumbers(number) })
+    return { ops: this.#groups.flatMap(({ ops }) => ops), rows }
   }
 
-  /** Numbers `ops` and says what to write; call `written` when it is. */
-  prepare(ops: readonly CrdtOp[]): { readonly row: StoreOp; written(): void } {
-    const sequence = this.#next
-    this.#next += ops.length
-    return {
-      row: { type: 'put', key: walRow(sequence), value: encodeOps(ops) },
-      written: () => this.#add({ sequence, ops }),
-    }
-  }
-
-  /** Forgets the first `count` operations, whole groups of them: they are in a node, or have no effect. */
+  /** Forgets the first `count` operations, whole groups of them, once the rows that `contents` gave with them are written. */
   drop(count: number): void {
+    this.#rows = []
     let left = count
     while (left > 0) {
       const group = this.#groups.shift()
@@ -138,6 +144,7 @@ export class Wal {
         this.#bytes -= opBytes(op)
         if (this.#latest.get(op.key) === op) this.#latest.delete(op.key)
       }
+      if (group.number !== undefined) this.#journal.release(group.number)
     }
   }
 

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import {
   createMemoryStore,
   silentLogger,
-  type Store,
+  type JournaledStore,
   systemClock,
   systemRandom,
   toHex,
@@ -55,7 +55,8 @@ async function walk(kind: string, what: string, nodes: readonly CrdtNode[]): Pro
     const folder = await mkdtemp(join(tmpdir(), 'crdt-walk-'))
     try {
       await using stack = new AsyncDisposableStack()
-      const store: Store = kind === 'level' ? stack.use(await openLevelStore(folder)) : createMemoryStore()
+      const store: JournaledStore =
+        kind === 'level' ? stack.use(await openLevelStore(folder)) : createMemoryStore()
       let receive: ((message: CrdtMessage) => void) | undefined
       const crdt = stack.use(
         await createCrdt(

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { errorCode, systemClock, type Store } from '@ipfs-cluster/base'
+import { errorCode, systemClock, type JournaledStore } from '@ipfs-cluster/base'
 import { openLevelStore } from '@ipfs-cluster/base/level-store'
 import { loadServiceConfig, lockFolder, locked, STORE_FOLDER, type ServiceConfig } from '../config/index.ts'
 import { settleStore } from '../state/index.ts'
@@ -12,7 +12,7 @@ export interface OfflineFolder extends AsyncDisposable {
   readonly storePath: string
   /** Fires when the program is told to stop. */
   readonly signal: AbortSignal
-  open(): Promise<Store & AsyncDisposable>
+  open(): Promise<JournaledStore & AsyncDisposable>
 }
 
 /**
@@ -46,7 +46,7 @@ export async function takeFolder(
   }
 }
 
-async function openStore(folder: string, path: string): Promise<Store & AsyncDisposable> {
+async function openStore(folder: string, path: string): Promise<JournaledStore & AsyncDisposable> {
   try {
     return await step('opening datastore', () => openLevelStore(path))
   } catch (error) {

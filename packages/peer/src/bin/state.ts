@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises'
 import { Readable, type Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { parsePeerId, type PeerId } from '@ipfs-cluster/api'
-import { errorMessage, systemClock, systemRandom, type Logger, type Store } from '@ipfs-cluster/base'
+import { errorMessage, systemClock, systemRandom, type JournaledStore, type Logger } from '@ipfs-cluster/base'
 import { dotOfCrdt, markCrdt, summarizeCrdt } from '@ipfs-cluster/crdt'
 import { openOfflineState, type OfflineState } from '../consensus/index.ts'
 import { removeStore, replaceStore } from '../state/index.ts'
@@ -73,7 +73,7 @@ export async function importState(options: ImportOptions, context: StateContext)
 }
 
 async function fill(
-  fresh: Store,
+  fresh: JournaledStore,
   input: Readable,
   overrides: PinOverrides,
   { signal }: OfflineFolder,
@@ -160,7 +160,11 @@ function noRaft(): CommandError {
 }
 
 /** A folder in which only a Go peer has worked has a pinset, which an empty export would deny. */
-async function checkEmpty(store: Store, { service }: OfflineFolder, { folder }: StateContext): Promise<void> {
+async function checkEmpty(
+  store: JournaledStore,
+  { service }: OfflineFolder,
+  { folder }: StateContext,
+): Promise<void> {
   const left = goStoresIn(folder, service)
   if (left.length === 0 || (await summarizeCrdt(store)).heads.length > 0) return
   throw new CommandError(
@@ -170,7 +174,7 @@ async function checkEmpty(store: Store, { service }: OfflineFolder, { folder }: 
   )
 }
 
-function openState(store: Store, { logger }: StateContext): Promise<OfflineState> {
+function openState(store: JournaledStore, { logger }: StateContext): Promise<OfflineState> {
   return step('opening the state', () =>
     openOfflineState({ store, clock: systemClock, random: systemRandom, logger: logger.child('crdt') }),
   )

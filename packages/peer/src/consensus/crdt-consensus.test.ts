@@ -4,7 +4,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { newPin, type Pin } from '@ipfs-cluster/api'
-import { createMemoryStore, silentLogger, systemClock, systemRandom, type Store } from '@ipfs-cluster/base'
+import {
+  createMemoryStore,
+  silentLogger,
+  systemClock,
+  systemRandom,
+  type JournaledStore,
+} from '@ipfs-cluster/base'
 import { openLevelStore } from '@ipfs-cluster/base/level-store'
 import { CID } from 'multiformats/cid'
 import * as Digest from 'multiformats/hashes/digest'
@@ -33,7 +39,7 @@ const pinOf = (n: number, fields: Partial<Pin> = {}) =>
 function start(
   network: Parameters<typeof createCrdtConsensus>[0]['network'],
   config: Partial<CrdtConsensusConfig> = {},
-  store: Store = createMemoryStore(),
+  store: JournaledStore = createMemoryStore(),
 ): Promise<Consensus> {
   return createCrdtConsensus(
     { store, network, clock: systemClock, random: systemRandom, logger: silentLogger },

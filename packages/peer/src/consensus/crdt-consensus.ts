@@ -8,7 +8,7 @@ import {
   type Logger,
   type Meter,
   type Random,
-  type Store,
+  type JournaledStore,
 } from '@ipfs-cluster/base'
 import { createCrdt, defaultCrdtConfig, type Crdt, type CrdtConfig, type CrdtOp } from '@ipfs-cluster/crdt'
 import type { CID } from 'multiformats/cid'
@@ -25,7 +25,7 @@ import type { Consensus, CrdtConsensusConfig } from './types.ts'
 
 export interface CrdtConsensusComponents {
   /** The root store. */
-  readonly store: Store
+  readonly store: JournaledStore
   readonly network: Pick<
     Network,
     | 'peerId'

@@ -7,7 +7,7 @@ import {
   silentLogger,
   systemClock,
   type Logger,
-  type Store,
+  type JournaledStore,
 } from '@ipfs-cluster/base'
 import { markCrdt, summarizeCrdt } from '@ipfs-cluster/crdt'
 import { createPinState, openPinOutbox } from '../state/index.ts'
@@ -20,7 +20,7 @@ const CIDS = [
 ].map(parseCid)
 const [first, second] = CIDS.map((cid, i) => newPin(cid, { type: 'pin', name: `pin ${i}` })) as [Pin, Pin]
 
-const openOn = (store: Store, logger: Logger = silentLogger) =>
+const openOn = (store: JournaledStore, logger: Logger = silentLogger) =>
   openOfflineState({ store, clock: systemClock, random: seededRandom(1), logger })
 
 async function* listOf(...pins: readonly Pin[]) {

@@ -1,5 +1,5 @@
 import { encodePin, type Pin } from '@ipfs-cluster/api'
-import type { AbortOptions, Clock, Logger, Random, Store } from '@ipfs-cluster/base'
+import type { AbortOptions, Clock, JournaledStore, Logger, Random, Store } from '@ipfs-cluster/base'
 import {
   createOfflineCrdt,
   isCrdtDirty,
@@ -16,7 +16,7 @@ const IMPORT_BYTES = 8 * 1024 * 1024
 
 export interface OfflineStateComponents {
   /** The root store, open in no other process. */
-  readonly store: Store
+  readonly store: JournaledStore
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger

@@ -30,7 +30,7 @@ import { openTestState, putPin } from './test-state.ts'
 const S = 1_000_000_000n
 const A = '12D3KooWAUjbd3CHGqy7nzCUu1hrM9KaD3D8K1XwaKFudXvCLqGH'
 const B = '12D3KooWQnwEGNqcM2nAcPtRR9rAX8Hrg4k9kJLCHoTewJfHHq5d'
-/** Keeps what is committed in the write-ahead table. */
+/** Keeps what is committed in the journal. */
 const QUEUED = { batching: { maxOps: 1_000, maxAgeMs: 3_600_000 } }
 
 function cidOf(n: number): CID {

@@ -10,7 +10,7 @@ import { listingTime } from './newest.ts'
 import { openTestState, putPin } from './test-state.ts'
 
 const S = 1_000_000_000n
-/** Keeps what is committed in the write-ahead table. */
+/** Keeps what is committed in the journal. */
 const QUEUED = { batching: { maxOps: 100_000, maxAgeMs: 3_600_000 } }
 
 function cidOf(n: number): CID {

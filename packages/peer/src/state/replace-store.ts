@@ -12,7 +12,7 @@
  */
 import { rename, rm, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { errorCode, type Store } from '@ipfs-cluster/base'
+import { errorCode, type JournaledStore } from '@ipfs-cluster/base'
 import { openLevelStore, syncFolder } from '@ipfs-cluster/base/level-store'
 
 /**
@@ -20,7 +20,7 @@ import { openLevelStore, syncFolder } from '@ipfs-cluster/base/level-store'
  *
  * @throws StoreError `STORE_LOCKED` when a process has the store open.
  */
-export async function replaceStore<T>(path: string, fill: (fresh: Store) => Promise<T>): Promise<T> {
+export async function replaceStore<T>(path: string, fill: (fresh: JournaledStore) => Promise<T>): Promise<T> {
   const { partial, next, old } = foldersOf(path)
   await settleStore(path)
   // Held open to the end: its lock keeps every other process out.
@@ -73,7 +73,7 @@ function foldersOf(path: string) {
   return { partial: `${path}.partial`, next: `${path}.next`, old: `${path}.old` }
 }
 
-async function writeNew<T>(partial: string, fill: (fresh: Store) => Promise<T>): Promise<T> {
+async function writeNew<T>(partial: string, fill: (fresh: JournaledStore) => Promise<T>): Promise<T> {
   try {
     await using fresh = await openLevelStore(partial)
     return await fill(fresh)

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { encodePin, newPin, type Pin } from '@ipfs-cluster/api'
-import { createMemoryStore, isAbortError, utf8, type Store } from '@ipfs-cluster/base'
+import { createMemoryStore, isAbortError, utf8, type JournaledStore } from '@ipfs-cluster/base'
 import { openLevelStore } from '@ipfs-cluster/base/level-store'
 import * as fc from 'fast-check'
 import { CID } from 'multiformats/cid'
@@ -22,7 +22,7 @@ function cidOf(n: number): CID {
   return CID.createV1(RAW, Digest.create(0x12, digest))
 }
 
-async function setUp(store: Store = createMemoryStore()) {
+async function setUp(store: JournaledStore = createMemoryStore()) {
   const room = await openTestState(store)
   const { crdt } = room
   return {

@@ -1,6 +1,6 @@
 /** The state room over a CRDT that is alone in the world, for tests. */
 import { encodePin, type Pin } from '@ipfs-cluster/api'
-import { seededRandom, silentLogger, systemClock, type Clock, type Store } from '@ipfs-cluster/base'
+import { seededRandom, silentLogger, systemClock, type Clock, type JournaledStore } from '@ipfs-cluster/base'
 import { createCrdt, defaultCrdtConfig, type CrdtConfig, type CrdtOp } from '@ipfs-cluster/crdt'
 import { openPinOutbox } from './outbox.ts'
 import { pinKey } from './pin-key.ts'
@@ -9,7 +9,7 @@ import type { PinChange, PinChangeBatch } from './types.ts'
 
 /** Dispose of it to stop the CRDT; the store stays. */
 export async function openTestState(
-  store: Store,
+  store: JournaledStore,
   config: Partial<CrdtConfig> = {},
   clock: Clock = systemClock,
 ) {
