@@ -174,9 +174,18 @@ function reader(
   const readNow = async (keys: readonly Uint8Array[]) =>
     direct.run(() => keys.map(key => db.getSync(key, at())))
   // Going to the engine's thread and back costs ten times as much as reading a row.
-  const get = gather(GROUP_KEYS, (keys: readonly Uint8Array[]) =>
+  const gathered = gather(GROUP_KEYS, (keys: readonly Uint8Array[]) =>
     direct.suits(keys.length) ? ask(() => readNow(keys)) : getMany(keys),
   )
+  let hasRead = false
+  // Whoever comes alone does not wait for the turn to end.
+  const get = async (key: Uint8Array) => {
+    if (hasRead || !direct.suits(1)) return await gathered(key)
+    hasRead = true
+    setImmediate(() => (hasRead = false))
+    const [value] = await ask(() => readNow([key]))
+    return value
+  }
   return {
     get,
     getMany: keys => (keys.length > GROUP_KEYS ? getMany(keys) : Promise.all(keys.map(get))),
