@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import {
   appendFile,
+  mkdir,
   mkdtemp,
-  readdir,
   readFile,
+  readdir,
+  rename,
   rm,
   stat,
   symlink,
@@ -17,6 +19,7 @@ import { utf8, utf8Text } from './bytes.ts'
 import { systemClock } from './clock.ts'
 import { FileJournal, PART_BYTES } from './file-journal.ts'
 import { createMemoryJournal, type Journal } from './journal.ts'
+import { openLevelStore } from './level-store.ts'
 
 const texts = ({ left }: Journal) => left.map(({ payload }) => utf8Text(payload))
 const append = (journal: Journal, ...payloads: readonly string[]) =>
@@ -200,3 +203,19 @@ test(
       assert.deepEqual(texts(await open()), ['three'])
     }),
 )
+
+test('a journal that cannot be read leaves the store closed, so that it can be opened once it can', () =>
+  inFolder(async folder => {
+    const path = join(folder, 'store')
+    {
+      await using first = await openLevelStore(path)
+      await first.journal.append(utf8('one'))
+    }
+    await rename(join(path, 'journal-0'), join(path, 'kept'))
+    await mkdir(join(path, 'journal-0'))
+    await assert.rejects(openLevelStore(path), { code: 'STORE_FAILED' })
+    await rm(join(path, 'journal-0'), { recursive: true })
+    await rename(join(path, 'kept'), join(path, 'journal-0'))
+    await using store = await openLevelStore(path)
+    assert.deepEqual(texts(store.journal), ['one'])
+  }))

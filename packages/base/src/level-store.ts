@@ -87,7 +87,7 @@ export async function openLevelStore(path: string, options: LevelStoreOptions = 
   await guard(syncFolder(dirname(path)))
   const clock = options.clock ?? systemClock
   const engine = new LevelEngine(db, path, clock)
-  const journal = await FileJournal.open(path, clock)
+  const journal = await openJournal(path, clock, db)
   const direct = new DirectReads(clock)
   const ask = <T>(question: () => Promise<T>) =>
     guard(engine.isReadable ? question() : engine.readable().then(question))
@@ -107,6 +107,16 @@ export async function openLevelStore(path: string, options: LevelStoreOptions = 
       await guard(engine.close())
       await journal[Symbol.asyncDispose]()
     },
+  }
+}
+
+/** What it cannot read leaves the store closed. */
+async function openJournal(path: string, clock: Clock, db: Level): Promise<FileJournal> {
+  try {
+    return await FileJournal.open(path, clock)
+  } catch (error) {
+    await db.close()
+    throw error
   }
 }
 
@@ -179,12 +189,11 @@ function reader(
   )
   let hasRead = false
   // Whoever comes alone does not wait for the turn to end.
-  const get = async (key: Uint8Array) => {
-    if (hasRead || !direct.suits(1)) return await gathered(key)
+  const get = (key: Uint8Array) => {
+    if (hasRead || !direct.suits(1)) return gathered(key)
     hasRead = true
     setImmediate(() => (hasRead = false))
-    const [value] = await ask(() => readNow([key]))
-    return value
+    return ask(async () => direct.run(() => db.getSync(key, at())))
   }
   return {
     get,

@@ -150,6 +150,27 @@ test('a record whose operations are in a node changes nothing', async () => {
   await network.close()
 })
 
+test('what is found at the start is released in one go, however many records it is', async () => {
+  const network = new TestNetwork()
+  const store = createCrashableStore()
+  for (let i = 0; i < 100; i++) await store.journal.append(encodeOps([put(`/${i}`, 'v')]))
+  const released: number[] = []
+  const journal: Journal = {
+    get left() {
+      return store.journal.left
+    },
+    append: (payload, options) => store.journal.append(payload, options),
+    release(number) {
+      released.push(number)
+      store.journal.release(number)
+    },
+  }
+  const a = await network.add({}, { store: { ...store, journal } })
+  assert.equal(Object.keys(await content(a.crdt)).length, 100)
+  assert.deepEqual(released, [0, 100])
+  await network.close()
+})
+
 test('what an earlier version acknowledged in rows becomes a node, before what is in the journal', async () => {
   const network = new TestNetwork()
   const config = { batching: { maxOps: 10, maxAgeMs: 5_000 } }

@@ -135,17 +135,19 @@ export class Wal {
   drop(count: number): void {
     this.#rows = []
     let left = count
+    let released: number | undefined
     while (left > 0) {
       const group = this.#groups.shift()
-      if (group === undefined) return
+      if (group === undefined) break
       left -= group.ops.length
       this.#size -= group.ops.length
       for (const op of group.ops) {
         this.#bytes -= opBytes(op)
         if (this.#latest.get(op.key) === op) this.#latest.delete(op.key)
       }
-      if (group.number !== undefined) this.#journal.release(group.number)
+      released = group.number
     }
+    if (released !== undefined) this.#journal.release(released)
   }
 
   /** The last operation on `key`. */
