@@ -20,6 +20,8 @@ import { syncFolder } from './sync-folder.ts'
 const NAMES = ['journal-0', 'journal-1'] as const
 /** Laid when a file is made; longer, the other one is gone on with as soon as nothing in it is needed. Bytes. */
 export const PART_BYTES = 256 * 1024
+/** What is longer is cut to `PART_BYTES` once nothing in it is needed. Bytes. */
+const LONG_BYTES = 2 * PART_BYTES
 const HEADER_BYTES = 16
 const NUMBER_AT = 8
 /** Syncing takes no longer on average where it is done on the event loop: the way to a thread and back costs half as much. Milliseconds. */
@@ -88,7 +90,7 @@ export class FileJournal implements Journal, AsyncDisposable {
     const record = encodeRecord(number, payload)
     try {
       const part = this.#partToWrite()
-      part.file ??= await this.#openFile(part.path)
+      part.file ??= await this.#openFile(part)
       await this.#write(part.file.fd, record, part.end, isAlone)
       part.end += record.length
       part.last = number
@@ -121,15 +123,15 @@ export class FileJournal implements Journal, AsyncDisposable {
       this.#current = other
     }
     const part = this.#current
-    // What it was longer for is over.
-    if (part.end > 2 * PART_BYTES && part.file !== undefined) ftruncateSync(part.file.fd, PART_BYTES)
+    if (part.end > LONG_BYTES && part.file !== undefined) ftruncateSync(part.file.fd, PART_BYTES)
     part.end = 0
     return part
   }
 
-  async #openFile(path: string): Promise<FileHandle> {
+  async #openFile({ path, end }: Part): Promise<FileHandle> {
     const file = await open(path, WRITE_ANYWHERE)
     const { size } = await file.stat()
+    if (end === 0 && size > LONG_BYTES) await file.truncate(PART_BYTES)
     if (size >= PART_BYTES) return file
     try {
       await file.write(new Uint8Array(PART_BYTES - size), 0, PART_BYTES - size, size)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { gather } from './gather.ts'
+import { firstOfTurn, gather } from './gather.ts'
 
 test('what is asked in one turn goes together, up to the limit, and each gets its answer', async () => {
   const groups: number[][] = []
@@ -44,4 +44,12 @@ test('a question waits for no other that is under way', async () => {
   assert.equal(await ask(2), 2)
   first.resolve([1])
   assert.equal(await slow, 1)
+})
+
+test('one is the first of a turn, until the event loop has turned', async () => {
+  const isFirst = firstOfTurn()
+  for (let turn = 0; turn < 3; turn++) {
+    assert.deepEqual([isFirst(), isFirst(), isFirst()], [true, false, false])
+    await new Promise(resolve => setImmediate(resolve))
+  }
 })

@@ -37,3 +37,14 @@ export function gather<A, B>(
     return promise
   }
 }
+
+/** What it returns is true once in each turn of the event loop. */
+export function firstOfTurn(): () => boolean {
+  let isOver = true
+  return () => {
+    const isFirst = isOver
+    if (isFirst) setImmediate(() => (isOver = true))
+    isOver = false
+    return isFirst
+  }
+}

@@ -145,6 +145,16 @@ test('what is not released is never written over, and the room for it is given b
     assert.deepEqual(texts(found), ['small'])
   }))
 
+test('room that an earlier process needed is given back, too', () =>
+  withFiles(async (open, folder) => {
+    const last = await append(await open(), 'x'.repeat(10 * PART_BYTES))
+    const later = await open()
+    later.release(last)
+    await append(later, 'small')
+    const [part = ''] = await partsOf(folder)
+    assert.equal((await stat(part)).size, PART_BYTES)
+  }))
+
 test('a record that was cut off or damaged ends the reading, and the next one takes its place', () =>
   withFiles(async (open, folder) => {
     const last = await append(await open(), 'one', 'two', 'three')

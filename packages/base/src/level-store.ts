@@ -7,7 +7,7 @@ import { Batched, readAhead } from './batched.ts'
 import { systemClock, type Clock } from './clock.ts'
 import { DirectReads } from './direct-reads.ts'
 import { FileJournal } from './file-journal.ts'
-import { gather } from './gather.ts'
+import { firstOfTurn, gather } from './gather.ts'
 import { LevelEngine, type Level } from './level-engine.ts'
 import { toStoreError } from './level-errors.ts'
 import { utf8Text } from './bytes.ts'
@@ -187,12 +187,10 @@ function reader(
   const gathered = gather(GROUP_KEYS, (keys: readonly Uint8Array[]) =>
     direct.suits(keys.length) ? ask(() => readNow(keys)) : getMany(keys),
   )
-  let hasRead = false
+  const isFirst = firstOfTurn()
   // Whoever comes alone does not wait for the turn to end.
   const get = (key: Uint8Array) => {
-    if (hasRead || !direct.suits(1)) return gathered(key)
-    hasRead = true
-    setImmediate(() => (hasRead = false))
+    if (!direct.suits(1) || !isFirst()) return gathered(key)
     return ask(async () => direct.run(() => db.getSync(key, at())))
   }
   return {

@@ -2,6 +2,7 @@ import {
   type AbortOptions,
   type Clock,
   errorMessage,
+  firstOfTurn,
   LastingFailure,
   type Logger,
   type StoreOp,
@@ -60,10 +61,9 @@ export class Publisher {
   /** When the latest node was made. */
   #madeAt = Number.NEGATIVE_INFINITY
   #closed = false
-  /** In the latest commit. */
+  /** In the latest record. */
   #latestRequests = 0
-  /** Since the event loop turned. */
-  #hasCommitted = false
+  readonly #isFirstOfTurn = firstOfTurn()
 
   constructor(components: PublisherComponents, config: CrdtConfig) {
     this.#components = components
@@ -143,12 +143,10 @@ export class Publisher {
     this.#committing = undefined
   }
 
-  /** Whether nobody else seems to write: neither in the commit before this one, nor since the event loop turned. */
+  /** Whether nobody else seems to write: neither in the record before this one, nor since the event loop turned. */
   #isAlone(requests: number): boolean {
-    const isAlone = requests === 1 && this.#latestRequests === 1 && !this.#hasCommitted
+    const isAlone = this.#isFirstOfTurn() && requests === 1 && this.#latestRequests === 1
     this.#latestRequests = requests
-    if (!this.#hasCommitted) setImmediate(() => (this.#hasCommitted = false))
-    this.#hasCommitted = true
     return isAlone
   }
 
