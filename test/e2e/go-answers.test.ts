@@ -110,11 +110,12 @@ for (const { method, path, body, status, message } of answers) {
     // The next request finds what this one found.
     const pinned = method === 'POST' && path.startsWith('/pins/') && answer.status === 200
     const cid = pinned ? (JSON.parse(answer.text) as { cid: string }).cid : ''
-    if (!pinned) return
+    if (!pinned || (await ask('GET', `/allocations/${cid}`)).status !== 200) return
+    const listed = async () => (await ask('GET', '/pins?local=true')).status === 200
+    // The listing is the tracker's, which follows the pinset: a pin that it is just taking would come up later.
+    await waitFor(listed, { what: 'the pin in the listing' })
     await ask('DELETE', `/pins/${cid}`)
-    await waitFor(async () => (await ask('GET', '/pins?local=true')).status === 204, {
-      what: 'nothing pinned',
-    })
+    await waitFor(async () => !(await listed()), { what: 'nothing pinned' })
   })
 }
 
