@@ -178,6 +178,7 @@ function endlessPinset(clock: Clock): Pick<FakePinset, 'state' | 'changes'> & { 
           ack: [],
         }
       },
+      cids: () => Promise.resolve([]),
     },
     grow(to) {
       feed.size = to

@@ -3,12 +3,13 @@ import {
   isRareStatus,
   matchesStatus,
   TRACKER_STATUS,
+  type Pin,
   type PinInfo,
   type TrackerStatus,
 } from '@ipfs-cluster/api'
-import { batchesOf, compareBytes, type AbortOptions } from '@ipfs-cluster/base'
+import { Batched, batchesOf, compareBytes, type AbortOptions } from '@ipfs-cluster/base'
 import type { CID } from 'multiformats/cid'
-import type { PinState } from '../state/index.ts'
+import type { PinChanges, PinState } from '../state/index.ts'
 import type { Operations } from './operations.ts'
 import { ROW_STATUSES, type Row, type RowStatus } from './rows.ts'
 import { pinInfo, type StatusContext } from './status.ts'
@@ -18,6 +19,7 @@ import type { StatusListOptions } from './types.ts'
 export interface ListingComponents {
   readonly table: TrackerTable
   readonly state: Pick<PinState, 'getMany'>
+  readonly changes: Pick<PinChanges, 'cids'>
   readonly operations: Operations
   readonly context: () => StatusContext
 }
@@ -27,26 +29,59 @@ type Listed = readonly [cid: Uint8Array, row: Row | undefined]
 
 /** Rows joined with the pinset at a time. */
 const LISTING_CHUNK = 500
+/** Changes of the pinset that are listed although they are not followed yet: more than single pins leave behind. An import is listed as it is followed. */
+const PENDING_LISTED = 16_384
+/** Statuses of pins that are not in the table yet. */
+const WITHOUT_ROW = TRACKER_STATUS.pin_queued | TRACKER_STATUS.remote | TRACKER_STATUS.sharded
 
 /**
  * Every CID whose status here matches `filter`, in the order of binary CIDs, in batches; one of them may be empty, which tells that the list
- * goes on. A rare status is read from its index, so that it costs what it yields.
+ * goes on. Pins whose change is not followed yet are in it. A rare status is read from its index, so that it costs what it yields.
  */
 export async function* listStatus(
   components: ListingComponents,
   filter: TrackerStatus,
   options: StatusListOptions = {},
 ): AsyncGenerator<readonly PinInfo[]> {
-  const { table } = components
+  const { table, changes } = components
   const { facts = true } = options
-  const source: AsyncIterable<Listed> = isRareStatus(filter)
+  // Before the table: what is followed meanwhile is in one of the two, or in both.
+  const pending = matchesAny(filter, WITHOUT_ROW) ? await changes.cids(PENDING_LISTED, options) : []
+  const rows: AsyncIterable<Listed> = isRareStatus(filter)
     ? indexed(components, filter, options)
     : table.entries(options)
+  const source = pending.length === 0 ? rows : new Batched(withPending(batchesOf(rows), pending))
   for await (const chunk of inChunks(source, LISTING_CHUNK)) {
     options.signal?.throwIfAborted()
     const infos = await describe(components, chunk, facts)
     yield filter === 0 ? infos : infos.filter(({ status }) => matchesStatus(status, filter))
   }
+}
+
+function matchesAny(filter: TrackerStatus, statuses: TrackerStatus): boolean {
+  return filter === 0 || (filter & statuses) !== 0
+}
+
+/** Adds CIDs, which are in order, each once. */
+async function* withPending(
+  batches: AsyncIterable<readonly Listed[]>,
+  pending: readonly Uint8Array[],
+): AsyncGenerator<readonly Listed[]> {
+  let next = 0
+  for await (const batch of batches) {
+    const merged: Listed[] = []
+    for (const listed of batch) {
+      for (; next < pending.length; next++) {
+        const cid = pending[next] as Uint8Array
+        const order = compareBytes(cid, listed[0])
+        if (order > 0) break
+        if (order < 0) merged.push([cid, undefined])
+      }
+      merged.push(listed)
+    }
+    yield merged
+  }
+  yield pending.slice(next).map(cid => [cid, undefined])
 }
 
 /** Statuses of these CIDs from the table, in their order; of those that are in neither table nor pinset, too. */
@@ -93,14 +128,15 @@ async function describe(
   facts: boolean,
 ): Promise<PinInfo[]> {
   const cids = chunk.map(([bytes]) => cidOfBytes(bytes))
-  const [rows, pins] = await Promise.all([rowsOf(table, cids, chunk), facts ? state.getMany(cids) : []])
+  const [rows, known] = await Promise.all([rowsOf(table, cids, chunk), facts ? state.getMany(cids) : []])
+  const pins = facts ? known : await pinsWithoutRow(state, cids, rows)
   const now = context()
   const infos: PinInfo[] = []
   cids.forEach((cid, i) => {
     const row = rows[i]
-    // It was in the index and is gone: nothing to tell.
-    if (row === undefined) return
-    const operation = row.queue === undefined ? undefined : operations.get(cid)
+    // It was in the index, or a change, and is gone: nothing to tell.
+    if (row === undefined && pins[i] === undefined) return
+    const operation = row?.queue === undefined ? undefined : operations.get(cid)
     infos.push(pinInfo(cid, row, operation, pins[i], now))
   })
   return infos
@@ -111,7 +147,22 @@ async function rowsOf(
   cids: readonly CID[],
   chunk: readonly Listed[],
 ): Promise<(Row | undefined)[]> {
-  return chunk.every(([, row]) => row !== undefined) ? chunk.map(([, row]) => row) : await table.rows(cids)
+  if (chunk.every(([, row]) => row !== undefined)) return chunk.map(([, row]) => row)
+  const read = await table.rows(cids.filter((_, i) => chunk[i]?.[1] === undefined))
+  let next = 0
+  return chunk.map(([, row]) => row ?? read[next++])
+}
+
+/** The place of any other is empty. */
+async function pinsWithoutRow(
+  state: Pick<PinState, 'getMany'>,
+  cids: readonly CID[],
+  rows: readonly (Row | undefined)[],
+): Promise<(Pin | undefined)[]> {
+  if (rows.every(row => row !== undefined)) return []
+  const read = await state.getMany(cids.filter((_, i) => rows[i] === undefined))
+  let next = 0
+  return rows.map(row => (row === undefined ? read[next++] : undefined))
 }
 
 /** Merges sources that are each in order into one, without repetitions. */

@@ -40,6 +40,46 @@ describe('status', () => {
     await until(() => world.daemon.active.has(key(1)))
   })
 
+  test('lists a pin before its change is followed', async () => {
+    // With the clock standing still, nothing is followed after the first batch.
+    const world = await createWorld({ limits: { gatherMs: 1_000 } })
+    await using _ = world.tracker
+    world.daemon.hanging.add(key(5))
+    await world.pinset.put(world.pin(5))
+    await until(() => world.daemon.active.size === 1)
+    await world.pinset.put(world.pin(6, { name: 'six' }), world.pin(1, { allocations: [OTHER] }))
+    const listed = await world.list()
+    assert.ok(isSorted(listed))
+    assert.equal(listed.length, 3)
+    assert.deepEqual(await world.statusNames(), { 1: 'remote', 5: 'pinning', 6: 'pin_queued' })
+    const names = async (filter: number) => (await world.list(filter)).map(({ name }) => name)
+    assert.deepEqual(await names(TRACKER_STATUS.pin_queued), ['six'])
+    assert.deepEqual(await names(TRACKER_STATUS.error), [])
+    const options = { facts: false, after: listed[0]?.cid }
+    const bare = (await Array.fromAsync(world.tracker.statusBatches(0, options))).flat()
+    assert.deepEqual(
+      bare.map(({ cid, status }) => [cid, status]),
+      listed.slice(1).map(({ cid, status }) => [cid, status]),
+    )
+    await world.pinset.remove(testCid(6))
+    assert.deepEqual(await world.statusNames(), { 1: 'remote', 5: 'pinning' })
+  })
+
+  test('a pin that comes back while it is removed is queued', async () => {
+    const world = await createWorld({ limits: { gatherMs: 1_000 } })
+    await using _ = world.tracker
+    await world.pinset.put(world.pin(1))
+    await until(() => world.daemon.pinned.size === 1)
+    world.daemon.hanging.add(key(1))
+    await world.pinset.remove(testCid(1))
+    await world.clock.advance(1_000)
+    await until(() => world.daemon.active.get(key(1)) === 'unpin')
+    assert.deepEqual(await world.statusNames(), { 1: 'unpinning' })
+    await world.pinset.put(world.pin(1))
+    assert.deepEqual(await world.statusNames(), { 1: 'pin_queued' })
+    assert.equal((await world.tracker.status(testCid(1))).status, TRACKER_STATUS.pin_queued)
+  })
+
   test('says what it cannot know', async () => {
     const world = await createWorld()
     await using _ = world.tracker

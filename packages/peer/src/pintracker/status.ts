@@ -46,7 +46,9 @@ export function pinInfo(
   context: StatusContext,
 ): PinInfo {
   const base = newPinInfo(cid, pin, context)
-  if (row === undefined) return { ...base, ...withoutRow(pin, context) }
+  // A pin that came back while it is removed: its change is on the way.
+  const isBack = pin !== undefined && isRemoved(row) && placeOf(pin, context.selfId) === 'here'
+  if (row === undefined || isBack) return { ...base, ...withoutRow(pin, context) }
   const underWay = overlay(row, operation)
   if (underWay !== undefined) {
     return {
@@ -78,6 +80,10 @@ function progressOf({ progress, pin }: Operation, { now }: StatusContext): Pick<
 /** The status when the daemon says `found` of a pin that the table has as pinned. */
 export function isPinnedAs(found: IPFSPinStatus, pin: Pick<Pin, 'maxDepth'>): boolean {
   return found === 'recursive' || (found === 'direct' && pin.maxDepth === 0)
+}
+
+function isRemoved(row: Row | undefined): boolean {
+  return row?.status === 'unpin_queued' || row?.status === 'unpin_error'
 }
 
 /** The operation of the row if it is under way; `remote` and `sharded` pins keep their name while they are removed here. */

@@ -101,6 +101,13 @@ export function createFakePinset(store: () => Store): FakePinset {
           await raceSignal(waiting, signal)
         }
       },
+      async cids(limit, { after } = {}) {
+        const rows = await Array.fromAsync(store().entries({ ...prefixRange(OUTBOX), limit }))
+        const cids = new Map(rows.map(([, bytes]) => [toHex(bytes), bytes]))
+        return [...cids.values()]
+          .filter(cid => after === undefined || compareBytes(cid, after.bytes) > 0)
+          .sort(compareBytes)
+      },
     },
     async put(...added) {
       for (const pin of added) pins.set(cidText(pin.cid), pin)

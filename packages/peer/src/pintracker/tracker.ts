@@ -101,7 +101,7 @@ export async function createPinTracker(
   config: PinTrackerConfig,
   limits: TrackerLimits = DEFAULT_TRACKER_LIMITS,
 ): Promise<LocalPinTracker> {
-  const { store, state, self, clock, logger, meter = silentMeter } = components
+  const { store, state, changes, self, clock, logger, meter = silentMeter } = components
   const table = await openTable(store, clock, config)
   const scope = createTaskScope(logger)
   const pace = createPace(components.utilization ?? (() => 0), components.isAwaited ?? (() => false))
@@ -112,7 +112,7 @@ export async function createPinTracker(
   measureTracker(meter, clock, table, runner)
   const { operations } = runner
   const context = () => ({ selfId: self.id, info: self.info(), config, now: clock.now() })
-  const listing: ListingComponents = { table, state, operations, context }
+  const listing: ListingComponents = { table, state, changes, operations, context }
   const auditing = new Limiter(1)
 
   const settle: Settle = (events, options) =>

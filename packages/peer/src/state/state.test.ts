@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { encodePin, newPin, type Pin } from '@ipfs-cluster/api'
-import { createMemoryStore, isAbortError, utf8, type JournaledStore } from '@ipfs-cluster/base'
+import { createMemoryStore, equalBytes, isAbortError, utf8, type JournaledStore } from '@ipfs-cluster/base'
 import { openLevelStore } from '@ipfs-cluster/base/level-store'
+import type { CrdtConfig } from '@ipfs-cluster/crdt'
 import * as fc from 'fast-check'
 import { CID } from 'multiformats/cid'
 import * as Digest from 'multiformats/hashes/digest'
@@ -22,8 +23,8 @@ function cidOf(n: number): CID {
   return CID.createV1(RAW, Digest.create(0x12, digest))
 }
 
-async function setUp(store: JournaledStore = createMemoryStore()) {
-  const room = await openTestState(store)
+async function setUp(store: JournaledStore = createMemoryStore(), config: Partial<CrdtConfig> = {}) {
+  const room = await openTestState(store, config)
   const { crdt } = room
   return {
     ...room,
@@ -139,6 +140,28 @@ test('the changes of a batch are in the order of their CIDs, and come in parts',
     (await pinsOf(world.changes.next(5))).map(({ pin }) => pin?.name),
     ['2', '6'],
   )
+})
+
+test('what is not acknowledged can be looked at, in order, with what is still in the journal', async () => {
+  await using world = await setUp(createMemoryStore(), { batching: { maxOps: 100, maxAgeMs: 60_000 } })
+  const numbersOf = async (after?: CID) =>
+    (await world.changes.cids(100, { after })).map(bytes =>
+      [1, 2, 3, 4].find(n => equalBytes(cidOf(n).bytes, bytes)),
+    )
+  assert.deepEqual(await numbersOf(), [])
+  await world.pin(newPin(cidOf(3)))
+  await world.pin(newPin(cidOf(1)))
+  await world.pin(newPin(cidOf(3), { name: 'again' }))
+  assert.deepEqual(await numbersOf(), [1, 3])
+  // A hundred operations are a node.
+  for (let i = 0; i < 97; i++) await world.pin(newPin(cidOf(2), { name: `${i}` }))
+  await world.pin(newPin(cidOf(4)))
+  assert.deepEqual(await numbersOf(), [1, 2, 3, 4])
+  assert.deepEqual(await numbersOf(cidOf(2)), [3, 4])
+  const batch = await world.changes.next(10)
+  await pinsOf(batch)
+  await world.store.batch(batch.ack)
+  assert.deepEqual(await numbersOf(), [4])
 })
 
 test('a change that nobody can read does not hold up the next', async () => {

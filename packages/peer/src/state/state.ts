@@ -1,6 +1,8 @@
 import { cidOfBytes, decodePin, PinLines, type Pin } from '@ipfs-cluster/api'
 import {
   Batched,
+  compareBytes,
+  equalBytes,
   errorMessage,
   prefixRange,
   toHex,
@@ -16,9 +18,16 @@ import { matchingEntries, type Entry, type ListingComponents } from './listing.t
 import { countEntries, newestEntries, type CountOptions, type NewestOptions } from './newest.ts'
 import { acknowledge, type PinOutbox } from './outbox.ts'
 import { PinIndexes } from './pin-indexes.ts'
-import { cidOfPinKey, cidTextOfPinKey, pinKey, usualV1Base32 } from './pin-key.ts'
+import { cidBytesOfPinKey, cidOfPinKey, cidTextOfPinKey, pinKey, usualV1Base32 } from './pin-key.ts'
 import { expirySeconds } from './projection.ts'
-import type { PinChange, PinChangeBatch, PinChanges, PinListOptions, PinState } from './types.ts'
+import type {
+  PendingOptions,
+  PinChange,
+  PinChangeBatch,
+  PinChanges,
+  PinListOptions,
+  PinState,
+} from './types.ts'
 
 export interface PinStateComponents {
   /** The root store. */
@@ -71,7 +80,10 @@ export function createPinState(components: PinStateComponents): PinStateRoom {
       nextExpiry: from => reader.nextExpiry(from),
       onExpiry: listener => components.outbox.onExpiry(listener),
     },
-    changes: { next: (limit, options) => nextChanges(components, reader, limit, options) },
+    changes: {
+      next: (limit, options) => nextChanges(components, reader, limit, options),
+      cids: (limit, options) => pendingCids(components, limit, options),
+    },
     buildIndexes: options => indexes.build(options),
     undecodable: () => reader.undecodable,
   }
@@ -246,6 +258,33 @@ async function* changesOf(
     }
     if (changes.length > 0) yield changes
   }
+}
+
+async function pendingCids(
+  { entries, outbox }: PinStateComponents,
+  limit: number,
+  { after, signal }: PendingOptions = {},
+): Promise<readonly Uint8Array[]> {
+  const found: Uint8Array[] = []
+  {
+    // Before the outbox, which they come into when they are in a node.
+    using snapshot = entries.snapshot()
+    for (const { key } of snapshot.queued) {
+      const cid = cidBytesOfPinKey(key)
+      if (cid !== undefined) found.push(cid)
+    }
+  }
+  if (outbox.pending > 0) {
+    let looked = 0
+    for await (const { cids } of outbox.rows({ signal })) {
+      found.push(...cids)
+      looked += cids.length
+      if (looked >= limit) break
+    }
+  }
+  const behind = after === undefined ? found : found.filter(cid => compareBytes(cid, after.bytes) > 0)
+  behind.sort(compareBytes)
+  return behind.filter((cid, i) => i === 0 || !equalBytes(cid, behind[i - 1] as Uint8Array))
 }
 
 async function readOutbox(

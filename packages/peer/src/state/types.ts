@@ -48,6 +48,16 @@ export interface PinChanges {
    * written for one of them lies near that of the next. Returns the same ones again until they are acknowledged.
    */
   next(limit: number, options?: AbortOptions): Promise<PinChangeBatch>
+  /**
+   * Binary CIDs of those pins that changed, in order, each once: the oldest `limit` changes at least, and what is on its way to become one. To be
+   * read before the follower's own rows, then no pin is missed between the two.
+   */
+  cids(limit: number, options?: PendingOptions): Promise<readonly Uint8Array[]>
+}
+
+export interface PendingOptions extends AbortOptions {
+  /** Only those behind this CID. */
+  readonly after?: CID | undefined
 }
 
 export interface PinChangeBatch {
