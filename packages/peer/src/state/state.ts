@@ -52,8 +52,8 @@ export interface PinStateRoom {
 
 const NO_PIN_KEY = 'the key is not that of a pin'
 
-/** Lines are handed on at about so many bytes. */
-const LINES_BYTES = 56 * 1024
+/** Lines are handed on at about so many bytes, and whoever waits for the event loop comes before the next: with twice as many pins came in half as fast as without a listing. */
+const LINES_BYTES = 28 * 1024
 
 /** Pins read from the expiry index at a time. */
 const EXPIRY_CHUNK = 256
