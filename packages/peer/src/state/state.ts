@@ -52,7 +52,7 @@ export interface PinStateRoom {
 
 const NO_PIN_KEY = 'the key is not that of a pin'
 
-/** Lines are handed on at about so many bytes, and whoever waits for the event loop comes before the next: with twice as many pins came in half as fast as without a listing. */
+/** Lines are handed on at about so many bytes, and others have a turn of the event loop before the next: with more, too little is left for pins that come in. */
 const LINES_BYTES = 28 * 1024
 
 /** Pins read from the expiry index at a time. */
