@@ -111,11 +111,12 @@ for (const { method, path, body, status, message } of answers) {
     const pinned = method === 'POST' && path.startsWith('/pins/') && answer.status === 200
     const cid = pinned ? (JSON.parse(answer.text) as { cid: string }).cid : ''
     if (!pinned || (await ask('GET', `/allocations/${cid}`)).status !== 200) return
-    const listed = async () => (await ask('GET', '/pins?local=true')).status === 200
-    // The listing is the tracker's, which follows the pinset: a pin that it is just taking would come up later.
-    await waitFor(listed, { what: 'the pin in the listing' })
+    const lists = async (filter = '') =>
+      (await ask('GET', `/pins?local=true&filter=${filter}`)).status === 200
+    // What is under way has been taken by the tracker; a pin that it is just taking would come up again later.
+    await waitFor(() => lists('pinning,pinned,error'), { what: 'the pin under way' })
     await ask('DELETE', `/pins/${cid}`)
-    await waitFor(async () => !(await listed()), { what: 'nothing pinned' })
+    await waitFor(async () => !(await lists()), { what: 'nothing pinned' })
   })
 }
 
