@@ -43,6 +43,8 @@ export async function openPinOutbox(store: Store): Promise<PinOutbox> {
   for await (const row of store.keys({ ...prefixRange(OUTBOX_PREFIX), reverse: true, limit: 1 })) {
     sequence = sequenceOf(row)
   }
+  /** Number of the newest change that is written: later ones are on their way to the disk. */
+  let written = sequence
   let version = 0
   const expiryListeners = new Set<(seconds: number) => void>()
   let soonest: bigint | undefined
@@ -72,6 +74,7 @@ export async function openPinOutbox(store: Store): Promise<PinOutbox> {
       )
     },
     written() {
+      written = sequence
       const seconds = soonest
       soonest = undefined
       if (seconds !== undefined) for (const listener of expiryListeners) listener(Number(seconds))
@@ -88,7 +91,7 @@ export async function openPinOutbox(store: Store): Promise<PinOutbox> {
     },
     async *rows(options) {
       let first = true
-      const newest = sequence
+      const newest = written
       const range = { ...prefixRange(OUTBOX_PREFIX), gte: oldest }
       for await (const [key, value] of store.entries(range, options)) {
         const cids = decodeOutboxCids(value)

@@ -164,6 +164,17 @@ test('what is not acknowledged can be looked at, in order, with what is still in
   assert.deepEqual(await numbersOf(), [4])
 })
 
+test('a change is there once its pin is acknowledged, also when somebody looked while it was written', async () => {
+  await using world = await setUp()
+  const { batch } = world.store
+  world.store.batch = async (...args) => {
+    await world.changes.cids(10)
+    await batch(...args)
+  }
+  await world.pin(newPin(cidOf(1)))
+  assert.deepEqual(await world.changes.cids(10), [cidOf(1).bytes])
+})
+
 test('a change that nobody can read does not hold up the next', async () => {
   await using world = await setUp()
   await world.crdt.commit([{ type: 'put', key: pinKey(cidOf(1)), value: utf8('no pin') }])
