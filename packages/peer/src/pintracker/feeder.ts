@@ -23,8 +23,11 @@ export interface FeederComponents {
 /** Operations to have ready, at least: as many as there are places. */
 export type Ahead = Readonly<Record<Lane, number>>
 
-/** Milliseconds of work to have ready: what is read and written together costs a fraction of what it costs one by one. */
-const AHEAD_MS = 250
+/**
+ * Milliseconds of work to have ready: what is read and written together costs a fraction of what it costs one by one. Of more, whoever asks for a
+ * status meanwhile waits for all of it: at `BUSY_STARTS_PER_SECOND` it is 20 pins, each worth half a millisecond.
+ */
+const AHEAD_MS = 100
 /** Operations to have ready, at most; also how many of a kind are read at once. */
 export const MAX_AHEAD = 512
 
