@@ -7,7 +7,7 @@ import { Limiter, type AbortOptions, type Clock } from '@ipfs-cluster/base'
 /** Changes worked at together at most as soon as something is asked; as many as there are while nothing is. */
 export const MOST_CHANGES = 40
 /** However much is asked. */
-export const LEAST_CHANGES = 6
+export const LEAST_CHANGES = 4
 /** Questions a second that take the place of one change; fewer are nothing. */
 export const QUESTIONS_PER_CHANGE = 40
 /** Milliseconds over which questions are counted: most wait in a socket until they are answered at once, so few are ever under way. */
