@@ -10,8 +10,11 @@ export const MOST_CHANGES = 40
 export const LEAST_CHANGES = 4
 /** Questions a second that take the place of one change; fewer are nothing. */
 export const QUESTIONS_PER_CHANGE = 40
-/** Milliseconds over which questions are counted: most wait in a socket until they are answered at once, so few are ever under way. */
-export const COUNTED_MS = 100
+/**
+ * Milliseconds over which questions are counted: most wait in a socket until they are answered at once, so few are ever under way. Longer, and those
+ * who come together wait for all changes that begin until then; they are let in one by one, one in a turn of the event loop.
+ */
+export const COUNTED_MS = 25
 /** Milliseconds for which somebody who was answered is expected to come again: a client that does one thing after the other is away for a moment each time. */
 export const RETURNS_MS = 20
 
