@@ -27,8 +27,9 @@ async function ingestWith({ kind, pins }: ScenarioOptions, batching: boolean): P
   const peer = firstPeer(bed)
   const how = batching ? 'batched' : 'unbatched'
   const figures: Figure[] = []
+  // Some ten seconds each: within three, what else the machine does decides.
   for (const [connections, count] of [
-    [1, bounded(pins / 20, 200, 5_000)],
+    [1, bounded(pins / 5, 200, 20_000)],
     [CONNECTIONS, bounded(pins / 2, 1000, 50_000)],
   ] as const) {
     const what = `ingest, ${how}, ${connections} connection${connections > 1 ? 's' : ''}`
