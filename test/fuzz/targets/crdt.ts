@@ -39,7 +39,8 @@ function use(delta: Delta): void {
   }
   projectChanges(
     delta.elements.map(({ key, value }) => ({ key, value, previous: undefined })),
-    { advance: () => 1, onExpiry: () => undefined, onPressing: () => undefined },
+    () => 1,
+    () => undefined,
   )
 }
 
