@@ -154,6 +154,7 @@ test('facts are those of the pin, where there are any', () => {
       if (facts === undefined) return
       const decoded = decodePin(stored)
       assert.equal(utf8Text(facts.name), decoded.name)
+      assert.equal(BigInt(facts.size), decoded.size ?? 0n)
       const timeOf = (seconds: number) => (seconds === 0 ? null : BigInt(seconds) * S)
       assert.deepEqual(
         [timeOf(facts.timestamp), timeOf(facts.expireAt)],

@@ -39,6 +39,8 @@ export interface PinFacts {
   /** Unix seconds; 0: none. */
   readonly timestamp: number
   readonly expireAt: number
+  /** Bytes of the content; 0 where nobody knew. */
+  readonly size: number
 }
 
 /** A position in bytes: reading moves it. Beyond the end, or in a number of more than 2^53, `at` is −1 from then on. */
@@ -126,17 +128,19 @@ export function pinFacts(bytes: Uint8Array): PinFacts | undefined {
       scanner.end = bytes.length
     } else return undefined
   }
-  return scanner.at < 0 ? undefined : { type, timestamp, name: options.name, expireAt: options.expireAt }
+  const { name, expireAt, size } = options
+  return scanner.at < 0 ? undefined : { type, timestamp, name, expireAt, size }
 }
 
-type OptionFacts = Pick<PinFacts, 'name' | 'expireAt'>
+type OptionFacts = Pick<PinFacts, 'name' | 'expireAt' | 'size'>
 
-const NO_OPTIONS: OptionFacts = { name: NO_BYTES, expireAt: 0 }
+const NO_OPTIONS: OptionFacts = { name: NO_BYTES, expireAt: 0, size: 0 }
 
 /** Of the message that `at` stands in, up to its end. */
 function optionFacts(at: PinBytes): OptionFacts | undefined {
   let name: Uint8Array = NO_BYTES
   let expireAt = 0
+  let size = 0
   let last = 0
   for (let tag = at.tag(); tag !== 0; tag = at.tag()) {
     if (tag < last) return undefined
@@ -152,10 +156,12 @@ function optionFacts(at: PinBytes): OptionFacts | undefined {
       case OPTION_TAG.expireAt:
         expireAt = at.number()
         break
+      case OPTION_TAG.size:
+        size = at.number()
+        break
       case OPTION_TAG.replicationFactorMin:
       case OPTION_TAG.replicationFactorMax:
       case OPTION_TAG.shardSize:
-      case OPTION_TAG.size:
       case OPTION_TAG.maxPinSize:
         at.number()
         break
@@ -168,5 +174,5 @@ function optionFacts(at: PinBytes): OptionFacts | undefined {
         return undefined
     }
   }
-  return at.at < 0 ? undefined : { name, expireAt }
+  return at.at < 0 ? undefined : { name, expireAt, size }
 }

@@ -39,8 +39,7 @@ function use(delta: Delta): void {
   }
   projectChanges(
     delta.elements.map(({ key, value }) => ({ key, value, previous: undefined })),
-    () => 1,
-    () => undefined,
+    { advance: () => 1, onExpiry: () => undefined, onPressing: () => undefined },
   )
 }
 

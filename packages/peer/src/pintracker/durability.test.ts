@@ -176,9 +176,14 @@ function endlessPinset(clock: Clock): Pick<FakePinset, 'state' | 'changes'> & { 
               yield cids.slice(at, at + most).map(cid => ({ cid, pin: pinOf(cid) }))
           },
           ack: [],
+          acknowledged: () => undefined,
         }
       },
       cids: () => Promise.resolve([]),
+      backlog: () => ({ count: feed.size - feed.sent, hasPressing: false, version: feed.size }),
+      async waitForAny({ signal } = {}) {
+        while (feed.sent >= feed.size) await raceSignal(wake.promise, signal)
+      },
     },
     grow(to) {
       feed.size = to
@@ -198,10 +203,10 @@ test('a hundred thousand queued pins cost disk, not heap', async () => {
     const pinset = endlessPinset(clock)
     await using tracker = await startTracker({ store, clock, daemon, pinset })
     pinset.grow(2_000)
-    await until(() => tracker.pinQueueSize() === 1_990)
+    await until(() => tracker.stats().counts.pin_queued === 2_000)
     const before = heapMiB()
     pinset.grow(100_000)
-    await until(() => tracker.pinQueueSize() === 99_990, '100k rows', 60_000)
+    await until(() => tracker.stats().counts.pin_queued === 100_000, '100k rows', 60_000)
     await settle()
     const grown = heapMiB() - before
     assert.ok(grown < 4, `the heap grew by ${grown.toFixed(1)} MiB`)

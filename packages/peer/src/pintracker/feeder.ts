@@ -42,6 +42,8 @@ export interface Feeder {
   isLow(): boolean
   /** See `QueueReader.rewind`. */
   rewind(queue: QueueName, due: number, cid: CID): void
+  /** See `QueueReader.mayHaveMore`. */
+  mayHaveMore(queue: QueueName): boolean
   /** See `QueueReader.oldestDue`. */
   oldestDue(queue: QueueName): number | undefined
 }
@@ -69,13 +71,16 @@ export function createFeeder(components: FeederComponents): Feeder {
 
   const rewind = (queue: QueueName, due: number, cid: CID) => readers[queue].rewind(due, cid)
 
+  const mayHaveMore = (queue: QueueName) => readers[queue].mayHaveMore()
+
   return {
     rewind,
+    mayHaveMore,
     oldestDue: queue => readers[queue].oldestDue(),
     isLow() {
       const low = (lane: Lane) => operations.ready(lane) <= wanted[lane] / 2
-      const more = (queue: QueueName) => readers[queue].mayHaveMore()
-      return (low('fresh') && (more('priority') || more('normal'))) || (low('unpin') && more('unpin'))
+      const isMoreFresh = mayHaveMore('priority') || mayHaveMore('normal')
+      return (low('fresh') && isMoreFresh) || (low('unpin') && mayHaveMore('unpin'))
     },
     async refill() {
       const now = clock.now()

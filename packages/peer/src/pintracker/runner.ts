@@ -42,6 +42,8 @@ export interface Runner {
   readonly breaker: Breaker
   readonly places: Pick<Places, 'aside'>
   readonly load: Pick<DaemonLoad, 'limit'>
+  /** Whether there may be a pin in the queue of those that came in of late which is neither under way nor ready to be. */
+  hasNewQueued(): boolean
   /** See `QueueReader.oldestDue`. */
   oldestDue(queue: QueueName): number | undefined
   /** After `table.apply`, still inside `exclusive`: stops what is no longer wanted and looks at what came in. */
@@ -141,7 +143,16 @@ export function createRunner(components: RunnerComponents, config: PinTrackerCon
       }
     }
   })
-  return { operations, breaker, places, load, oldestDue: queue => feeder.oldestDue(queue), noticed, flush }
+  return {
+    operations,
+    breaker,
+    places,
+    load,
+    hasNewQueued: () => feeder.mayHaveMore('priority'),
+    oldestDue: queue => feeder.oldestDue(queue),
+    noticed,
+    flush,
+  }
 }
 
 function restMs(wakeAt: number | undefined, clock: Clock): number | undefined {

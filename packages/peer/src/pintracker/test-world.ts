@@ -60,15 +60,18 @@ export function createFakePinset(store: () => Store): FakePinset {
   const taken: number[] = []
   let wake = Promise.withResolvers<void>()
   let changesMade = 0
+  /** Rows that there were at the last look, and those that came since; whether each is more than a new pin of unknown size. */
+  let backlog: ReadonlyMap<string, boolean> = new Map()
   // Each change has a row of its own: acknowledging one must not take a later one of the same CID with it.
-  const announce = async (cids: readonly CID[]) => {
+  const announce = async (cids: readonly CID[], isPressing: (cid: CID) => boolean) => {
+    const keys = cids.map(cid => concatBytes([OUTBOX, cid.bytes, utf8(`${changesMade++}`)]))
     await store().batch(
-      cids.map((cid): StoreOp => ({
-        type: 'put',
-        key: concatBytes([OUTBOX, cid.bytes, utf8(`${changesMade++}`)]),
-        value: cid.bytes,
-      })),
+      cids.map((cid, i): StoreOp => ({ type: 'put', key: keys[i] as Uint8Array, value: cid.bytes })),
     )
+    backlog = new Map([
+      ...backlog,
+      ...keys.map((key, i) => [toHex(key), isPressing(cids[i] as CID)] as const),
+    ])
     wake.resolve()
     wake = Promise.withResolvers()
   }
@@ -83,7 +86,9 @@ export function createFakePinset(store: () => Store): FakePinset {
       async next(limit, { signal } = {}) {
         while (true) {
           const waiting = wake.promise
-          const rows = await Array.fromAsync(store().entries({ ...prefixRange(OUTBOX), limit }))
+          const all = await Array.fromAsync(store().entries(prefixRange(OUTBOX)))
+          backlog = new Map(all.map(([key]) => [toHex(key), backlog.get(toHex(key)) ?? true]))
+          const rows = all.slice(0, limit)
           if (rows.length > 0) {
             const cids = new Map(rows.map(([, bytes]) => [toHex(bytes), cidOfBytes(bytes)]))
             const changes = [...cids.values()].map(cid => ({ cid, pin: pins.get(cidText(cid)) }))
@@ -96,6 +101,10 @@ export function createFakePinset(store: () => Store): FakePinset {
                 }
               },
               ack: rows.map(([key]): StoreOp => ({ type: 'del', key })),
+              acknowledged() {
+                const gone = new Set(rows.map(([key]) => toHex(key)))
+                backlog = new Map([...backlog].filter(([key]) => !gone.has(key)))
+              },
             }
           }
           await raceSignal(waiting, signal)
@@ -108,14 +117,26 @@ export function createFakePinset(store: () => Store): FakePinset {
           .filter(cid => after === undefined || compareBytes(cid, after.bytes) > 0)
           .sort(compareBytes)
       },
+      backlog: () => ({
+        count: backlog.size,
+        hasPressing: [...backlog.values()].includes(true),
+        version: changesMade,
+      }),
+      async waitForAny({ signal } = {}) {
+        while (backlog.size === 0) await raceSignal(wake.promise, signal)
+      },
     },
     async put(...added) {
+      const before = new Set(pins.keys())
       for (const pin of added) pins.set(cidText(pin.cid), pin)
-      await announce(added.map(({ cid }) => cid))
+      await announce(
+        added.map(({ cid }) => cid),
+        cid => before.has(cidText(cid)) || pins.get(cidText(cid))?.size !== undefined,
+      )
     },
     async remove(...cids) {
       for (const cid of cids) pins.delete(cidText(cid))
-      await announce(cids)
+      await announce(cids, () => true)
     },
   }
 }

@@ -185,6 +185,62 @@ describe('the order of work', () => {
     assert.equal(await largest(), 64)
   })
 
+  test('new pins are taken as they are wanted while somebody waits, and listed all the same', async () => {
+    let isAwaited = true
+    const world = await createWorld({
+      isAwaited: () => isAwaited,
+      config: { concurrentPins: 2 },
+      limits: { gatherMs: 20 },
+    })
+    await using _ = world.tracker
+    world.daemon.delay = () => new Promise(() => undefined)
+    const rows = () => world.tracker.stats().counts.pin_queued ?? 0
+    const after = async (ms: number) => {
+      for (let passed = 0; passed < ms; passed += 10) {
+        await world.clock.advance(10)
+        await settle()
+      }
+    }
+    await world.pinset.put(...numbers(70).map(n => world.pin(n)))
+    await after(100)
+    assert.equal(rows(), 64, 'a few at a time')
+    await world.pinset.put(...numbers(1000).map(n => world.pin(n + 100)))
+    await after(1000)
+    assert.equal(rows(), 64, 'enough is queued')
+    assert.equal(world.tracker.pinQueueSize(), 1070 - 2)
+    assert.equal((await world.list(TRACKER_STATUS.pin_queued)).length, 1070 - 2)
+    await world.pinset.remove(testCid(1))
+    await after(100)
+    assert.equal(rows(), 1069, 'what leaves is not put off, nor what came before it')
+    await world.pinset.put(...numbers(100).map(n => world.pin(n + 2000)))
+    await after(100)
+    assert.equal(rows(), 1069)
+    isAwaited = false
+    await after(100)
+    assert.equal(rows(), 1169, 'nobody waits any more')
+  })
+
+  test('however long somebody waits, so many changes are not put off that listings would miss some', async () => {
+    const world = await createWorld({
+      isAwaited: () => true,
+      config: { concurrentPins: 2 },
+      limits: { gatherMs: 20 },
+    })
+    await using _ = world.tracker
+    world.daemon.delay = () => new Promise(() => undefined)
+    const takenOf = async (count: number) => {
+      await world.clock.advance(20)
+      await settle()
+      return world.tracker.stats().counts.pin_queued === count
+    }
+    await world.pinset.put(world.pin(0), world.pin(1), world.pin(2), world.pin(3), world.pin(4))
+    await until(() => takenOf(5))
+    await world.pinset.put(...numbers(8000).map(n => world.pin(n + 10)))
+    for (let i = 0; i < 50; i++) assert.ok(await takenOf(5))
+    await world.pinset.put(...numbers(200).map(n => world.pin(n + 9000)))
+    await until(() => takenOf(5 + 8192))
+  })
+
   test('recent pins go before old ones', async () => {
     const world = await createWorld({ config: { concurrentPins: 1 } })
     await using _ = world.tracker

@@ -1,12 +1,10 @@
 import { cidOfBytes, cidText, TRACKER_STATUS, type Pin, type PinInfo } from '@ipfs-cluster/api'
 import {
   anySignal,
-  asError,
   Batched,
   createTaskScope,
   errorMessage,
   gather,
-  LastingFailure,
   Limiter,
   silentMeter,
   type AbortOptions,
@@ -15,19 +13,18 @@ import {
   type Meter,
   type Random,
   type Store,
-  type StoreOp,
   type TaskScope,
 } from '@ipfs-cluster/base'
 import type { CID } from 'multiformats/cid'
 import type { IpfsConnector } from '../ipfsconn/index.ts'
-import type { PinChange, PinChangeBatch, PinChanges, PinState } from '../state/index.ts'
+import type { PinChanges, PinState } from '../state/index.ts'
 import { audit, DEFAULT_AUDIT_LIMITS, lostEvent, type AuditLimits } from './audit.ts'
-import { pinsetEvent } from './events.ts'
+import { followPinset, type FollowerComponents } from './follower.ts'
 import { inChunks, listStatus, statusesOf, withAnyStatus, type ListingComponents } from './listing.ts'
 import { measureTracker } from './metrics.ts'
-import { createPace, type Pace } from './pace.ts'
+import { createPace } from './pace.ts'
 import { reservedBytes } from './progress.ts'
-import { createRunner, STORE_RETRY_MS, type Runner } from './runner.ts'
+import { createRunner, type Runner } from './runner.ts'
 import { fitting } from './size-limit.ts'
 import { isPinnedAs, pinInfo, type TrackerSelf } from './status.ts'
 import { openTable, type Applied, type TableEvent, type TrackerTable } from './table.ts'
@@ -51,20 +48,6 @@ export interface PinTrackerComponents {
   readonly isAwaited?: () => boolean
 }
 
-/** Changes of the pinset applied in one batch. */
-const CHANGES_LIMIT = 1000
-/** The same while somebody waits for the peer: what a batch takes of the thread, they wait longer. */
-const CHANGES_LIMIT_AWAITED = 64
-/**
- * Changes put in the order of their CIDs before they are applied. Of the millions that an import or a join leaves behind, any thousand are
- * strewn over all files of the store, and each would cost opening one: here, and again when they are pinned, in the order of their arrival.
- */
-const CHANGES_AHEAD = 8192
-/**
- * Rest after a full batch, as a share of the time it took: those who make changes have the thread to themselves for that long. After one that
- * is not full the rest is as long as the batch, so that the busier the peer is, the larger are the batches and the less each change costs.
- */
-const FOLLOWER_REST = 0.25
 /** Rows recovered in one batch. */
 const RECOVER_CHUNK = 500
 /** Milliseconds the daemon has to answer for the status of one CID. */
@@ -127,7 +110,8 @@ export async function createPinTracker(
   const runAudit = (options: AbortOptions = {}) =>
     auditing.run(() => audit({ ...components, table, noticed: runner.noticed }, limits, options), options)
 
-  scope.run('pinset changes', signal => followPinset(components, { table, runner, pace }, limits, signal))
+  const following: FollowerComponents = { ...components, table, runner, pace, gatherMs: limits.gatherMs }
+  scope.run('pinset changes', signal => followPinset(following, signal))
   scope.run('raised limits', async signal => {
     for await (const cids of fitting(table, state, config, { signal }))
       await settle(
@@ -159,7 +143,7 @@ export async function createPinTracker(
       const signal = anySignal(options.signal, scope.signal)
       return await runAudit({ signal })
     },
-    pinQueueSize: () => Math.max(0, table.waiting() - operations.countedUnderWay()),
+    pinQueueSize: () => Math.max(0, changes.backlog().count + table.waiting() - operations.countedUnderWay()),
     progress: cid => operations.get(cid)?.progress?.latest,
     reservedBytes: () => reservedBytes(table.bytes().waiting, operations.all()),
     stats: () => ({
@@ -233,56 +217,6 @@ async function* recoverAll(
     const pins = await state.getMany(queued.map(({ cid }) => cid))
     for (const [i, { cid, row }] of queued.entries()) {
       yield pinInfo(cid, row, operations.get(cid), pins[i], context())
-    }
-  }
-}
-
-/** Turns changes of the pinset into rows, for as long as the tracker lives. */
-async function followPinset(
-  { changes, self, isAwaited = () => false, clock, logger }: PinTrackerComponents,
-  { table, runner, pace }: { readonly table: TrackerTable; readonly runner: Runner; readonly pace: Pace },
-  { gatherMs }: TrackerLimits,
-  signal: AbortSignal,
-): Promise<void> {
-  const trouble = new LastingFailure(logger, clock)
-  const follow = async (part: readonly PinChange[], limit: number, ack: readonly StoreOp[]) => {
-    const began = clock.monotonic()
-    pace.changed(began)
-    await table.exclusive(
-      async () => {
-        const events = part.map(({ cid, pin }) => ({
-          cid,
-          event: pinsetEvent(pin, self.id, runner.operations.get(cid)),
-        }))
-        runner.noticed(await table.apply(events, ack))
-      },
-      { signal },
-    )
-    trouble.succeeded('changes of the pinset are followed again')
-    if (gatherMs <= 0) return
-    const took = clock.monotonic() - began
-    const isFull = part.length >= limit
-    await clock.sleep(isFull ? took * FOLLOWER_REST : Math.max(gatherMs, took), { signal })
-  }
-  const followBatch = async (batch: PinChangeBatch) => {
-    const limit = isAwaited() ? CHANGES_LIMIT_AWAITED : CHANGES_LIMIT
-    let part: readonly PinChange[] = []
-    for await (const next of batch.changes(limit)) {
-      if (part.length > 0) await follow(part, limit, [])
-      part = next
-    }
-    await follow(part, limit, batch.ack)
-  }
-  while (true) {
-    try {
-      await followBatch(await changes.next(CHANGES_AHEAD, { signal }))
-    } catch (error) {
-      signal.throwIfAborted()
-      trouble.failed(
-        { err: asError(error) },
-        `changes of the pinset cannot be followed: ${errorMessage(error)}`,
-      )
-      await clock.sleep(STORE_RETRY_MS, { signal })
     }
   }
 }

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { createMemoryStore, toHex, utf8 } from '@ipfs-cluster/base'
+import { encodePin, newPin, parseCid, type Pin } from '@ipfs-cluster/api'
+import { concatBytes, createMemoryStore, toHex, utf8 } from '@ipfs-cluster/base'
+import type { CrdtChange } from '@ipfs-cluster/crdt'
 import { CID } from 'multiformats/cid'
 import * as Digest from 'multiformats/hashes/digest'
+import { sequenceOf } from './layout.ts'
 import { acknowledge, openPinOutbox } from './outbox.ts'
 import { pinKey } from './pin-key.ts'
 
@@ -41,4 +44,39 @@ test('says how many changes wait, without reading them, also after a restart', a
   await store.batch(ops)
   outbox.written()
   assert.equal(outbox.pending, 1)
+})
+
+test('tells new pins of unknown size, which can wait, from all else', async () => {
+  const store = createMemoryStore()
+  const outbox = await openPinOutbox(store)
+  const write = async (change: CrdtChange) => {
+    await store.batch(outbox.project([change]))
+    outbox.written()
+  }
+  const settled = async () => {
+    const rows = await Array.fromAsync(outbox.rows())
+    await store.batch(rows.map(row => acknowledge(row, row.cids.length)))
+    outbox.acknowledged(sequenceOf(rows.at(-1)?.key ?? new Uint8Array()))
+    assert.deepEqual([outbox.hasPressing, outbox.pending], [false, 0])
+  }
+  const { key, value } = changeOf(1)
+  const pinOf = (fields: Partial<Pin>) => encodePin(newPin(parseCid('bafkqaaa'), fields))
+  assert.equal(outbox.hasPressing, false)
+  await write({ key, value: pinOf({ name: 'new' }), previous: undefined })
+  assert.equal(outbox.hasPressing, false)
+  for (const pressing of [
+    { key, value: undefined, previous: value },
+    { key, value: pinOf({ name: 'other' }), previous: pinOf({ name: 'new' }) },
+    { key, value: pinOf({ size: 5n }), previous: undefined },
+    // Not in the usual order of fields.
+    { key, value: concatBytes([Uint8Array.of(0x38, 1), pinOf({ size: 5n })]), previous: undefined },
+  ]) {
+    await write(pressing)
+    assert.equal(outbox.hasPressing, true)
+    await write({ key: changeOf(2).key, value: pinOf({ name: 'new' }), previous: undefined })
+    assert.equal(outbox.hasPressing, true, 'until it is acknowledged')
+    await settled()
+  }
+  await write({ key, value: pinOf({ name: 'new' }), previous: undefined })
+  assert.equal((await openPinOutbox(store)).hasPressing, true, 'what an earlier process left may be anything')
 })

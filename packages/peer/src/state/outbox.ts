@@ -24,8 +24,12 @@ export interface PinOutbox {
   waitBeyond(version: number, options?: AbortOptions): Promise<void>
   /** Counts the batches. */
   readonly version: number
-  /** About how many changes are not yet acknowledged: as of the last look, and what came since. */
+  /** Call when all changes up to this number have been acknowledged. */
+  acknowledged(last: number): void
+  /** How many changes are not yet acknowledged. */
   readonly pending: number
+  /** Whether there may be one among them that is more than a new pin of unknown size. */
+  readonly hasPressing: boolean
   /** Rows from the oldest on. */
   rows(options?: AbortOptions): AsyncIterable<OutboxRow>
   /** Tells the soonest expiry (Unix seconds) among the pins of a batch, once that is written. */
@@ -45,6 +49,8 @@ export async function openPinOutbox(store: Store): Promise<PinOutbox> {
   }
   /** Number of the newest change that is written: later ones are on their way to the disk. */
   let written = sequence
+  /** Number of the last change of the newest batch with a pressing one; what an earlier process left may be anything. */
+  let pressing = sequence
   let version = 0
   const expiryListeners = new Set<(seconds: number) => void>()
   let soonest: bigint | undefined
@@ -55,7 +61,7 @@ export async function openPinOutbox(store: Store): Promise<PinOutbox> {
   /** Number of the oldest change there may be. */
   let oldestSequence = sequence + 1
   for await (const [key, value] of store.entries({ ...prefixRange(OUTBOX_PREFIX), limit: 1 })) {
-    oldestSequence = firstSequence(key, decodeOutboxCids(value).length)
+    oldestSequence = firstSequence({ key, cids: decodeOutboxCids(value) })
   }
   return {
     get version() {
@@ -64,14 +70,23 @@ export async function openPinOutbox(store: Store): Promise<PinOutbox> {
     get pending() {
       return Math.max(0, sequence - oldestSequence + 1)
     },
+    acknowledged(last) {
+      oldestSequence = Math.max(oldestSequence, last + 1)
+    },
+    get hasPressing() {
+      return pressing >= oldestSequence
+    },
     project(changes) {
-      return projectChanges(
-        changes,
-        count => (sequence += count),
-        seconds => {
+      let isPressing = false
+      const ops = projectChanges(changes, {
+        advance: count => (sequence += count),
+        onExpiry(seconds) {
           if (soonest === undefined || seconds < soonest) soonest = seconds
         },
-      )
+        onPressing: () => (isPressing = true),
+      })
+      if (isPressing) pressing = sequence
+      return ops
     },
     written() {
       written = sequence
@@ -97,7 +112,7 @@ export async function openPinOutbox(store: Store): Promise<PinOutbox> {
         const cids = decodeOutboxCids(value)
         if (first) {
           oldest = key.slice()
-          oldestSequence = firstSequence(key, cids.length)
+          oldestSequence = firstSequence({ key, cids })
         }
         first = false
         yield { key, cids }
@@ -107,6 +122,7 @@ export async function openPinOutbox(store: Store): Promise<PinOutbox> {
   }
 }
 
-function firstSequence(key: Uint8Array, count: number): number {
-  return sequenceOf(key) - count + 1
+/** Number of the first change in a row. */
+export function firstSequence({ key, cids }: OutboxRow): number {
+  return sequenceOf(key) - cids.length + 1
 }

@@ -28,21 +28,32 @@ interface Indexed {
   readonly expires: bigint | undefined
   /** Of pins that are not plain data. */
   readonly type: number | undefined
+  /** Not in a row: whether it is known how many bytes it has. */
+  readonly isSized: boolean
 }
 
-const NOTHING: Indexed = { name: EMPTY_BYTES, created: undefined, expires: undefined, type: undefined }
+const NOTHING: Indexed = {
+  name: EMPTY_BYTES,
+  created: undefined,
+  expires: undefined,
+  type: undefined,
+  isSized: false,
+}
+
+/** Whom the projection of a batch asks and tells. */
+export interface ProjectionListener {
+  /** Gives the number of the last of so many changes; each is higher than all before. */
+  advance(count: number): number
+  /** Each time (Unix seconds) at which a changed pin expires. */
+  onExpiry(seconds: bigint): void
+  /** A change that is more than a new pin of unknown size, see `PinChangesBacklog`. */
+  onPressing(): void
+}
 
 /**
  * The outbox and index rows of `changes`. Keys that are not of pins have none.
- *
- * @param advance gives the number of the last of so many changes; each is higher than all before.
- * @param onExpiry told each time (Unix seconds) at which a changed pin expires.
  */
-export function projectChanges(
-  changes: readonly CrdtChange[],
-  advance: (count: number) => number,
-  onExpiry: (seconds: bigint) => void,
-): StoreOp[] {
+export function projectChanges(changes: readonly CrdtChange[], listener: ProjectionListener): StoreOp[] {
   const ops: StoreOp[] = []
   const changed: Uint8Array[] = []
   for (const { key, value, previous } of changes) {
@@ -51,13 +62,14 @@ export function projectChanges(
     changed.push(cid)
     const before = indexedOf(previous)
     const after = indexedOf(value)
-    if (after.expires !== undefined) onExpiry(after.expires)
+    if (after.expires !== undefined) listener.onExpiry(after.expires)
+    if (value === undefined || previous !== undefined || after.isSized) listener.onPressing()
     indexOps(cid, before, after, ops)
     typeOps(key, before, after, ops)
   }
   for (let from = 0; from < changed.length; from += MAX_OUTBOX_CIDS) {
     const cids = changed.slice(from, from + MAX_OUTBOX_CIDS)
-    ops.push({ type: 'put', key: outboxRow(advance(cids.length)), value: encodeOutboxCids(cids) })
+    ops.push({ type: 'put', key: outboxRow(listener.advance(cids.length)), value: encodeOutboxCids(cids) })
   }
   return ops
 }
@@ -130,21 +142,23 @@ function indexedOf(value: Uint8Array | undefined): Indexed {
   if (value === undefined) return NOTHING
   const facts = pinFacts(value)
   if (facts !== undefined) {
-    const { name, timestamp, expireAt, type } = facts
+    const { name, timestamp, expireAt, type, size } = facts
     return {
       name,
       type: indexedType(type),
       created: timestamp,
       expires: expireAt === 0 ? undefined : BigInt(expireAt),
+      isSized: size > 0,
     }
   }
   try {
-    const { name, timestamp, expireAt, type } = decodePin(value, ANY_CID)
+    const { name, timestamp, expireAt, type, size } = decodePin(value, ANY_CID)
     return {
       name: utf8(name),
       created: createdSeconds(timestamp),
       expires: expirySeconds(expireAt),
       type: indexedType(Math.log2(PIN_TYPE_BITS[type])),
+      isSized: size !== undefined && size > 0n,
     }
   } catch {
     // A pin that cannot be read is none, so it is in no index either; reading it counts and logs it.

@@ -16,7 +16,7 @@ import type { CID } from 'multiformats/cid'
 import { cidBytesOf, EXPIRY_PREFIX, expiryRow, secondsOf } from './layout.ts'
 import { matchingEntries, type Entry, type ListingComponents } from './listing.ts'
 import { countEntries, newestEntries, type CountOptions, type NewestOptions } from './newest.ts'
-import { acknowledge, type PinOutbox } from './outbox.ts'
+import { acknowledge, firstSequence, type PinOutbox } from './outbox.ts'
 import { PinIndexes } from './pin-indexes.ts'
 import { cidBytesOfPinKey, cidOfPinKey, cidTextOfPinKey, pinKey, usualV1Base32 } from './pin-key.ts'
 import { expirySeconds } from './projection.ts'
@@ -66,6 +66,7 @@ const ENTRIES_PER_CHANGE = 8
  * whatever the value says (wire.md 4).
  */
 export function createPinState(components: PinStateComponents): PinStateRoom {
+  const { outbox } = components
   const indexes = new PinIndexes(components)
   const reader = new PinReader(components, indexes)
   return {
@@ -78,11 +79,19 @@ export function createPinState(components: PinStateComponents): PinStateRoom {
       count: options => reader.count(options),
       expired: (now, options) => reader.expired(now, options),
       nextExpiry: from => reader.nextExpiry(from),
-      onExpiry: listener => components.outbox.onExpiry(listener),
+      onExpiry: listener => outbox.onExpiry(listener),
     },
     changes: {
       next: (limit, options) => nextChanges(components, reader, limit, options),
       cids: (limit, options) => pendingCids(components, limit, options),
+      backlog: () => ({
+        count: outbox.pending,
+        hasPressing: outbox.hasPressing,
+        version: outbox.version,
+      }),
+      async waitForAny(options) {
+        while (outbox.pending === 0) await outbox.waitBeyond(outbox.version, options)
+      },
     },
     buildIndexes: options => indexes.build(options),
     undecodable: () => reader.undecodable,
@@ -236,8 +245,14 @@ async function nextChanges(
     options.signal?.throwIfAborted()
     // Taken before looking, so that what is written meanwhile ends the waiting.
     const { version } = outbox
-    const { cids, ack } = await readOutbox(outbox, limit, options)
-    if (ack.length > 0) return { changes: most => changesOf(reader, cids, most), ack }
+    const { cids, ack, last } = await readOutbox(outbox, limit, options)
+    if (ack.length > 0) {
+      return {
+        changes: most => changesOf(reader, cids, most),
+        ack,
+        acknowledged: () => outbox.acknowledged(last),
+      }
+    }
     await outbox.waitBeyond(version, options)
   }
 }
@@ -291,9 +306,11 @@ async function readOutbox(
   outbox: PinOutbox,
   limit: number,
   options: AbortOptions,
-): Promise<{ readonly cids: readonly CID[]; readonly ack: readonly StoreOp[] }> {
+): Promise<{ readonly cids: readonly CID[]; readonly ack: readonly StoreOp[]; readonly last: number }> {
   const cids = new Map<string, CID>()
   const ack: StoreOp[] = []
+  /** Number of the last change taken. */
+  let last = 0
   let looked = 0
   for await (const row of outbox.rows(options)) {
     let taken = 0
@@ -304,10 +321,13 @@ async function readOutbox(
       if (cids.size >= limit) break
       cids.set(id, cidOfBytes(bytes))
     }
-    if (taken > 0) ack.push(acknowledge(row, taken))
+    if (taken > 0) {
+      ack.push(acknowledge(row, taken))
+      last = firstSequence(row) + taken - 1
+    }
     looked += taken
     if (taken < row.cids.length || looked >= limit * ENTRIES_PER_CHANGE) break
   }
   const sorted = [...cids.keys()].sort()
-  return { cids: sorted.map(id => cids.get(id) as CID), ack }
+  return { cids: sorted.map(id => cids.get(id) as CID), ack, last }
 }

@@ -41,6 +41,16 @@ export interface PinChange {
   readonly pin: Pin | undefined
 }
 
+/** What is not acknowledged yet, as far as it is known without reading. */
+export interface PinChangesBacklog {
+  /** About how many. */
+  readonly count: number
+  /** Whether there may be one among them that is more than a new pin of unknown size: a pin that left or is another now, or one that room must be kept for. */
+  readonly hasPressing: boolean
+  /** Rises with each batch that comes in. */
+  readonly version: number
+}
+
 /** Every change of the pinset not yet acknowledged, coalesced per CID. Durable: nothing is missed over a restart. */
 export interface PinChanges {
   /**
@@ -53,6 +63,9 @@ export interface PinChanges {
    * read before the follower's own rows, then no pin is missed between the two.
    */
   cids(limit: number, options?: PendingOptions): Promise<readonly Uint8Array[]>
+  backlog(): PinChangesBacklog
+  /** Waits until there is at least one in the backlog. */
+  waitForAny(options?: AbortOptions): Promise<void>
 }
 
 export interface PendingOptions extends AbortOptions {
@@ -65,4 +78,6 @@ export interface PinChangeBatch {
   changes(limit: number): AsyncIterable<readonly PinChange[]>
   /** Root-store operations that acknowledge the batch: write them together with the effects. */
   readonly ack: readonly StoreOp[]
+  /** Call once `ack` is written: the backlog is without the batch from then on. */
+  acknowledged(): void
 }
