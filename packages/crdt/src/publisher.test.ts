@@ -1,8 +1,16 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { concatBytes, prefixRange, utf8, type Journal, type JournalRecord } from '@ipfs-cluster/base'
+import {
+  concatBytes,
+  createMemoryStore,
+  prefixRange,
+  utf8,
+  type Journal,
+  type JournalRecord,
+  type JournaledStore,
+} from '@ipfs-cluster/base'
 import { PREFIX } from './layout.ts'
-import { content, createCrashableStore, drop, put, TestNetwork, text, until } from './test-support.ts'
+import { content, createCrashableStore, drop, put, settle, TestNetwork, text, until } from './test-support.ts'
 import { encodeOps } from './wal.ts'
 
 test('with batching a commit is acknowledged when it is durable, visible at once, and in a node later', async () => {
@@ -99,6 +107,65 @@ test('what comes alone is a node at once; what follows within the gap shares the
   await a.crdt.commit([put('/6', 'v')])
   assert.deepEqual([height(), a.crdt.stats().opsQueued], [5, 0])
   await network.close()
+})
+
+test('a node in the making is not waited for, unless very many would share the next one', async () => {
+  const network = new TestNetwork()
+  let gate = Promise.resolve()
+  const memory = createMemoryStore()
+  const slow: JournaledStore = {
+    ...memory,
+    async batch(ops, options) {
+      await gate
+      await memory.batch(ops, options)
+    },
+  }
+  const a = await network.add({ nodeGapMs: 20 }, { store: createCrashableStore(slow) })
+  const seen = () => [a.crdt.stats().heads[0]?.height, a.crdt.stats().opsQueued]
+  await a.crdt.commit([put('/1', 'v')])
+  await a.crdt.commit([put('/2', 'v')])
+  const { promise, resolve } = Promise.withResolvers<void>()
+  gate = promise
+  await network.clock.advance(20)
+  for (let n = 0; n < 142; n++)
+    await a.crdt.commit(Array.from({ length: 7 }, (_, i) => put(`/${n}/${i}`, 'v')))
+  assert.deepEqual(seen(), [1, 1 + 142 * 7])
+  let isWritten = false
+  const last = a.crdt
+    .commit(Array.from({ length: 7 }, (_, i) => put(`/last/${i}`, 'v')))
+    .then(() => (isWritten = true))
+  await settle()
+  assert.ok(!isWritten)
+  resolve()
+  await last
+  assert.deepEqual(seen(), [3, 0])
+  assert.equal(Object.keys(await content(a.crdt)).length, 2 + 143 * 7)
+  await network.close()
+})
+
+test('closing makes a node of what came while one was made', async () => {
+  const network = new TestNetwork()
+  let gate = Promise.resolve()
+  const memory = createMemoryStore()
+  const slow: JournaledStore = {
+    ...memory,
+    async batch(ops, options) {
+      await gate
+      await memory.batch(ops, options)
+    },
+  }
+  const config = { nodeGapMs: 20 }
+  const a = await network.add(config, { store: createCrashableStore(slow) })
+  await a.crdt.commit([put('/1', 'v')])
+  await a.crdt.commit([put('/2', 'v')])
+  const { promise, resolve } = Promise.withResolvers<void>()
+  gate = promise
+  await network.clock.advance(20)
+  await a.crdt.commit([put('/3', 'v')])
+  const closed = a.crdt[Symbol.asyncDispose]()
+  resolve()
+  await closed
+  assert.deepEqual(memory.journal.left.length, 0)
 })
 
 test('while nodes cannot be made whoever writes is told why, and what was acknowledged before is kept', async () => {

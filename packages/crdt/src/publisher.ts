@@ -22,6 +22,8 @@ import { opBytes, type Wal } from './wal.ts'
 
 /** A commit with as many is a node at any time: gathering more would save little, and the journal would be written in vain. */
 const GATHERED_OPS = 8
+/** In the journal when there are as many, commits wait for the node: more of them would only make it later. Without batching. */
+const MOST_GATHERED_OPS = 1000
 
 /** Characters of a key in an error message. */
 const SHOWN_KEY = 200
@@ -111,6 +113,7 @@ export class Publisher {
   async close(): Promise<void> {
     this.#closed = true
     await this.#committing
+    await this.#flushing
     if (this.#components.wal.size > 0) this.#flush()
     await this.#flushing
   }
@@ -201,17 +204,14 @@ export class Publisher {
   /** As many as make a node need not go through the journal. */
   async #publishWithQueued(ops: readonly CrdtOp[]): Promise<void> {
     while (this.#flushing !== undefined) await this.#flushing
-    const publishing = this.#publishQueued(ops).finally(() => {
-      this.#flushing = undefined
-      if (this.#components.wal.size > 0) this.#flushAfter(this.#queuedMs())
-    })
+    const publishing = this.#publishQueued(ops).finally(() => this.#flushed())
     // Whoever waits for it wants to know that it has ended; how it ended is for those who asked.
     this.#flushing = publishing.catch(() => undefined)
     await publishing
   }
 
   #flushAfter(ms: number): void {
-    if (this.#timerArmed || this.#closed) return
+    if (this.#timerArmed || this.#closed || this.#flushing !== undefined) return
     this.#timerArmed = true
     this.#components.scope.run('crdt batch', async signal => {
       await this.#components.clock.sleep(ms, { signal })
@@ -221,20 +221,24 @@ export class Publisher {
   }
 
   #flush(): void {
-    this.#flushing ??= this.#flushAll().finally(() => {
-      this.#flushing = undefined
-    })
+    this.#flushing ??= this.#flushAll().then(leastMs => this.#flushed(leastMs))
   }
 
-  /** Makes nodes of what is in the journal; what fails stays there for the next attempt. */
-  async #flushAll(): Promise<void> {
-    const { wal } = this.#components
+  /** Sees to what has come into the journal meanwhile, or stayed there. */
+  #flushed(leastMs = 0): void {
+    this.#flushing = undefined
+    if (this.#components.wal.size > 0) this.#flushAfter(Math.max(this.#queuedMs(), leastMs))
+  }
+
+  /** Makes nodes of what is in the journal; what fails stays there. @returns the least milliseconds before the next attempt. */
+  async #flushAll(): Promise<number> {
     try {
       await this.#publishQueued()
-      if (wal.size > 0) this.#flushAfter(this.#queuedMs())
+      return 0
     } catch (err) {
-      this.#trouble.failed({ err, ops: wal.size }, `queued operations stay queued: ${errorMessage(err)}`)
-      this.#flushAfter(Math.max(this.#queuedMs(), MIN_RETRY_MS))
+      const { size } = this.#components.wal
+      this.#trouble.failed({ err, ops: size }, `queued operations stay queued: ${errorMessage(err)}`)
+      return MIN_RETRY_MS
     }
   }
 
@@ -253,7 +257,11 @@ export class Publisher {
     const { batching, maxDeltaBytes } = this.#config
     // Whoever writes is told why, rather than that it is queued.
     if (this.#trouble.isLasting) return true
-    if (batching === undefined) return more.length >= GATHERED_OPS || this.#gapMs() <= 0
+    if (batching === undefined) {
+      // What others gather is a node soon, and that in the making is not waited for.
+      const isFirst = wal.size === 0 && this.#flushing === undefined && this.#gapMs() <= 0
+      return isFirst || more.length >= GATHERED_OPS || wal.size + more.length >= MOST_GATHERED_OPS
+    }
     if (wal.size + more.length >= batching.maxOps) return true
     return more.reduce((bytes, op) => bytes + opBytes(op), wal.bytes) >= maxDeltaBytes
   }

@@ -179,13 +179,18 @@ async function openCrdt(
   }
 }
 
-/** Commits follow each other in milliseconds while many write; making a node, and signing and sending a message, each cost as much as a commit. */
-const GAP_MS = 20
+/** Heads follow each other in milliseconds while many write; signing and sending a message costs as much as a commit. */
+const ANNOUNCEMENT_GAP_MS = 20
+/**
+ * Pins that come one by one gather for so long, durable and listed: making a node of them costs as much as some of them do, here and on every peer, and
+ * others can wait for that long. Many that come together are a node at once.
+ */
+const NODE_GAP_MS = 100
 
 /** Batching as Go has it: both limits above 0; its queue holds `maxQueueSize` operations, here durably. */
 function crdtConfig({ batching, rebroadcastIntervalMs }: CrdtConsensusConfig): CrdtConfig {
-  const config = { ...defaultCrdtConfig, rebroadcastIntervalMs, announcementGapMs: GAP_MS }
-  if (batching.maxBatchSize <= 0 || batching.maxBatchAgeMs <= 0) return { ...config, nodeGapMs: GAP_MS }
+  const config = { ...defaultCrdtConfig, rebroadcastIntervalMs, announcementGapMs: ANNOUNCEMENT_GAP_MS }
+  if (batching.maxBatchSize <= 0 || batching.maxBatchAgeMs <= 0) return { ...config, nodeGapMs: NODE_GAP_MS }
   return {
     ...config,
     ...(batching.maxQueueSize > 0 ? { maxQueuedOps: batching.maxQueueSize } : {}),
