@@ -46,6 +46,20 @@ test('says how many changes wait, without reading them, also after a restart', a
   assert.equal(outbox.pending, 1)
 })
 
+test('what is acknowledged while it is read does not wait again', async () => {
+  const store = createMemoryStore()
+  const outbox = await openPinOutbox(store)
+  await store.batch(outbox.project([changeOf(1), changeOf(2)]))
+  outbox.written()
+  const [row] = await Array.fromAsync(outbox.rows())
+  assert.ok(row !== undefined)
+  const reading = outbox.rows()[Symbol.asyncIterator]().next()
+  outbox.acknowledged(2)
+  await store.batch([acknowledge(row, 2)])
+  assert.equal((await reading).value?.cids.length, 2)
+  assert.equal(outbox.pending, 0)
+})
+
 test('tells new pins of unknown size, which can wait, from all else', async () => {
   const store = createMemoryStore()
   const outbox = await openPinOutbox(store)

@@ -112,12 +112,13 @@ export async function openPinOutbox(store: Store): Promise<PinOutbox> {
         const cids = decodeOutboxCids(value)
         if (first) {
           oldest = key.slice()
-          oldestSequence = firstSequence({ key, cids })
+          // More may have been acknowledged since it was read.
+          oldestSequence = Math.max(oldestSequence, firstSequence({ key, cids }))
         }
         first = false
         yield { key, cids }
       }
-      if (first) oldestSequence = newest + 1
+      if (first) oldestSequence = Math.max(oldestSequence, newest + 1)
     },
   }
 }
