@@ -116,6 +116,28 @@ describe('collections during adds to built-in nodes', () => {
     assert.equal(keys.length, 9)
   })
 
+  test('what is unpinned as soon as it was added goes within seconds', async () => {
+    const [first, second] = cluster.peers as [TestPeer, TestPeer]
+    const left = new Set<string>()
+    for (const to of [first, second]) {
+      for (let index = 0; index < ADDS; index++) {
+        const cid = await addSlowly(first, only(to), `short ${to.id} ${index}`, 1000)
+        await first.client.unpin({ cid })
+        left.add(cid.multihash.bytes.toHex())
+      }
+    }
+    await waitFor(
+      async () => {
+        const { peerMap } = await first.client.repoGC()
+        for (const { keys } of Object.values(peerMap)) {
+          for (const { key } of keys) if (key !== null) left.delete(key.multihash.bytes.toHex())
+        }
+        return left.size === 0
+      },
+      { timeoutMs: 15_000, intervalMs: 500, what: 'nothing of it is left' },
+    )
+  })
+
   test('a pin that waits for its turn keeps its blocks', async () => {
     const [first, second] = cluster.peers as [TestPeer, TestPeer]
     // More at once than the tracker pins at a time.

@@ -13,6 +13,7 @@ import {
   copies,
   exportThrough,
   folderOf,
+  PIECE,
   readThrough,
   shardsBecome,
   shardsOf,
@@ -112,6 +113,11 @@ describe('sharded content', () => {
       timeoutMs: 20_000,
       intervalMs: 50,
       what: 'nothing is pinned',
+    })
+    await waitFor(async () => (await storedBytes(peers, STORAGE)).every(bytes => bytes < PIECE), {
+      timeoutMs: 30_000,
+      intervalMs: 500,
+      what: 'nothing is stored',
     })
   })
 

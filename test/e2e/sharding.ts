@@ -17,7 +17,7 @@ import { exporter } from 'ipfs-unixfs-exporter'
 import type { CID } from 'multiformats/cid'
 import { pinset, type TestPeer } from './cluster.ts'
 
-const PIECE = 1_000_000
+export const PIECE = 1_000_000
 const SETTLE_MS = 60_000
 
 export interface TestFile {

@@ -1,9 +1,11 @@
 /** Holds of blocks at other peers, for adds: an RPC of ours alone (decision 0023). */
-import type { PeerId } from '@ipfs-cluster/api'
+import { isRemotePin, TRACKER_STATUS, type PeerId } from '@ipfs-cluster/api'
 import { anySignal, Channel, type AbortOptions, type Clock } from '@ipfs-cluster/base'
+import type { RpcClient } from '@ipfs-cluster/gorpc'
 import type { CID } from 'multiformats/cid'
 import type { DestinationHold } from '../adder/index.ts'
 import type { IpfsConnector } from '../ipfsconn/index.ts'
+import type { PinState } from '../state/index.ts'
 import { RPC, type Network } from '../net/index.ts'
 
 /** For the words of an add that ends, to a peer that may have gone. Milliseconds. */
@@ -12,19 +14,24 @@ const RELEASE_DEADLINE_MS = 5_000
 export interface BlockHoldsComponents {
   readonly network: Pick<Network, 'peerId' | 'rpc'>
   readonly ipfs: Pick<IpfsConnector, 'hold'>
+  readonly state: Pick<PinState, 'get'>
   readonly clock: Clock
 }
 
 /** Keeps what an add has put to `peer` from collection there. @throws when the peer does not know how, such as one in Go. */
 export async function holdBlocks(
-  { network, ipfs, clock }: BlockHoldsComponents,
+  { network, ipfs, state, clock }: BlockHoldsComponents,
   peer: PeerId,
   options: AbortOptions,
 ): Promise<DestinationHold> {
   if (peer !== network.peerId) return await holdAt(network, clock, peer, options)
   const hold = await ipfs.hold?.(options)
   return {
-    keepFor: root => hold?.keepFor(root),
+    keepFor: root =>
+      hold?.keepFor(root, async () => {
+        const pin = await state.get(root)
+        return pin !== undefined && !isRemotePin(pin, peer)
+      }),
     [Symbol.asyncDispose]: async () => hold?.release(),
   }
 }
@@ -65,16 +72,27 @@ async function holdAt(
   }
 }
 
-/** The other side of it: holds until there are no more roots, and then until the last of them is pinned. */
+/**
+ * The other side of it: holds until there are no more roots, and then until the last of them is pinned. Whether it is still to be is known where it
+ * was added: this peer may hear of the pin later, or, when it has been taken back at once, never.
+ */
 export async function* serveHold(
-  { hold }: Pick<IpfsConnector, 'hold'>,
+  {
+    ipfs: { hold },
+    rpc,
+  }: { readonly ipfs: Pick<IpfsConnector, 'hold'>; readonly rpc: Pick<RpcClient, 'call'> },
   roots: AsyncIterable<CID>,
-  options: AbortOptions,
+  { peer, signal }: { readonly peer: PeerId; readonly signal: AbortSignal },
 ): AsyncGenerator<Readonly<Record<never, never>>> {
-  const held = await hold?.(options)
+  const held = await hold?.({ signal })
   try {
     yield {}
-    for await (const root of roots) held?.keepFor(root)
+    for await (const root of roots) {
+      held?.keepFor(root, async options => {
+        const [info] = await rpc.call(peer, RPC.PinTracker.StatusMany, [root], options)
+        return info?.status !== TRACKER_STATUS.unpinned
+      })
+    }
   } finally {
     held?.release()
   }

@@ -102,7 +102,7 @@ export function createCluster(components: ClusterComponents, config: ClusterConf
     allocate: pin => traced(tracer, 'cluster/BlockAllocate', {}, () => pinning.blockAllocate(pin)),
     pin: async (pin, options) => void (await pinning.pinObject(pin, options)),
     pinSharded: () => pinning.sharded.begin(),
-    hold: (peer, options) => holdBlocks({ network, ipfs, clock }, peer, options),
+    hold: (peer, options) => holdBlocks({ network, ipfs, state: consensus.state, clock }, peer, options),
     async putBlocks(peer, blocks, { signal, owned }) {
       // The adder makes the hashes itself, or checks them.
       if (peer === self) return await ipfs.blockStream(blocks, { signal, owned, verified: true })
@@ -122,6 +122,7 @@ export function createCluster(components: ClusterComponents, config: ClusterConf
       monitor,
       tracker,
       ipfs,
+      rpc: network.rpc,
     }),
     peer => consensus.isTrusted(peer),
   )

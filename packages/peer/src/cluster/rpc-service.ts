@@ -1,6 +1,12 @@
 /** The RPC methods that other peers may call, over the same use cases as HTTP (Go: `rpc_api.go`; reference wire.md 6). */
 import { asError } from '@ipfs-cluster/base'
-import { receivingHandler, streamingHandler, unaryHandler, type RpcHandler } from '@ipfs-cluster/gorpc'
+import {
+  receivingHandler,
+  streamingHandler,
+  unaryHandler,
+  type RpcClient,
+  type RpcHandler,
+} from '@ipfs-cluster/gorpc'
 import type { PeerId } from '@ipfs-cluster/api'
 import type { CID } from 'multiformats/cid'
 import type { Consensus } from '../consensus/index.ts'
@@ -30,6 +36,7 @@ export interface RpcServiceComponents {
   readonly monitor: PeerMonitor
   readonly tracker: PinTracker
   readonly ipfs: IpfsConnector
+  readonly rpc: Pick<RpcClient, 'call'>
 }
 
 export function rpcService(components: RpcServiceComponents): readonly RpcHandler[] {
@@ -93,12 +100,14 @@ function limited(cids: readonly CID[]): readonly CID[] {
   return cids
 }
 
-function ipfsMethods({ ipfs }: RpcServiceComponents): RpcHandler[] {
+function ipfsMethods({ ipfs, rpc }: RpcServiceComponents): RpcHandler[] {
   return [
     receivingHandler(RPC.IPFSConnector.BlockStream, (blocks, { signal }) =>
       ipfs.blockStream(blocks, { signal }),
     ),
-    streamingHandler(RPC.IPFSConnector.HoldBlocks, (roots, { signal }) => serveHold(ipfs, roots, { signal })),
+    streamingHandler(RPC.IPFSConnector.HoldBlocks, (roots, context) =>
+      serveHold({ ipfs, rpc }, roots, context),
+    ),
     streamingHandler(RPC.IPFSConnector.DagBlocks, (requests, { signal }) =>
       servePinnedDag(ipfs, requests, { signal }),
     ),

@@ -3,10 +3,12 @@ import { describe, it } from 'node:test'
 import { newPin } from '@ipfs-cluster/api'
 import { createManualClock, waitFor } from '@ipfs-cluster/testkit'
 import { CID } from 'multiformats/cid'
-import { KEEP_UNTIL_PINNED_MS, PINNED_ANEW_MS, withHolds } from './block-holds.ts'
+import { KEEP_UNTIL_PINNED_MS, FIRST_ASKED_MS, withHolds } from './block-holds.ts'
 import type { BlockHold, IpfsConnector } from './types.ts'
 
 const ROOT = CID.parse('bafkreifvjsscrn3xmx4zs53cvhebb64ijnnxj7tk5skoiyad6cpkwltbdm')
+
+const wanted = async () => true
 
 function setUp() {
   const clock = createManualClock()
@@ -49,7 +51,7 @@ describe('a hold', () => {
       const { asked, held, hold, ipfs, pinned } = setUp()
       const [kept, also] = [await hold(), await hold()]
       for (const each of [kept, also]) {
-        each.keepFor(ROOT)
+        each.keepFor(ROOT, wanted)
         each.release()
       }
       await new Promise(setImmediate)
@@ -68,7 +70,7 @@ describe('a hold', () => {
   it('ends when that has been pinned in the meantime, and soon when it was before', async () => {
     const { asked, clock, held, hold, ipfs, pinned } = setUp()
     const early = await hold()
-    early.keepFor(ROOT)
+    early.keepFor(ROOT, wanted)
     await ipfs.pin(newPin(ROOT))
     pinned.clear()
     assert.equal(held.now, 1)
@@ -76,19 +78,42 @@ describe('a hold', () => {
     await waitFor(() => held.now === 0)
     pinned.add(String(ROOT))
     const again = await hold()
-    again.keepFor(ROOT)
+    again.keepFor(ROOT, wanted)
     again.release()
-    await clock.advance(PINNED_ANEW_MS - 1)
+    await clock.advance(FIRST_ASKED_MS - 1)
     assert.deepEqual([asked, held.now], [[], 1])
     await clock.advance(1)
     await waitFor(() => held.now === 0)
     assert.deepEqual(asked, [String(ROOT)])
   })
 
+  it('ends when nobody wants that any more, without anything being told to the daemon', async () => {
+    const { clock, held, hold } = setUp()
+    const answers = [true, new Error('the peer that added it is away'), true, false]
+    const kept = await hold()
+    kept.keepFor(ROOT, async () => {
+      const answer = answers.shift()
+      if (answer instanceof Error) throw answer
+      return answer === true
+    })
+    kept.release()
+    for (const [rest, left] of [
+      [1, 3],
+      [2, 2],
+      [4, 1],
+    ] as const) {
+      await clock.advance(rest * FIRST_ASKED_MS)
+      await waitFor(() => answers.length === left)
+      assert.equal(held.now, 1)
+    }
+    await clock.advance(8 * FIRST_ASKED_MS)
+    await waitFor(() => held.now === 0)
+  })
+
   it('does not stand for ever, nor beyond the connector', async () => {
     const { clock, held, hold, ipfs } = setUp()
     const kept = await hold()
-    kept.keepFor(ROOT)
+    kept.keepFor(ROOT, wanted)
     kept.release()
     await new Promise(setImmediate)
     await clock.advance(KEEP_UNTIL_PINNED_MS - 1)
@@ -96,7 +121,7 @@ describe('a hold', () => {
     await clock.advance(1)
     await waitFor(() => held.now === 0)
     const last = await hold()
-    last.keepFor(ROOT)
+    last.keepFor(ROOT, wanted)
     last.release()
     await ipfs[Symbol.asyncDispose]()
     await waitFor(() => held.now === 0)

@@ -1,11 +1,19 @@
 import type { AbortOptions, Clock } from '@ipfs-cluster/base'
 import type { CID } from 'multiformats/cid'
-import type { BlockHold, IpfsConnector } from './types.ts'
+import type { BlockHold, IpfsConnector, IsWanted } from './types.ts'
 
 /** A hold that waits for a pin ends after so long, pinned or not. Milliseconds. */
 export const KEEP_UNTIL_PINNED_MS = 10 * 60_000
-/** Most roots are pinned within so long, and nobody has to ask for them; less than what an add yields to a collection (`ADD_YIELD_MS`). Milliseconds. */
-export const PINNED_ANEW_MS = 2_000
+/**
+ * Most roots are pinned within so long, and nobody has to ask for them; from then on it is asked less and less often. Less than what an add yields to a
+ * collection (`ADD_YIELD_MS`). Milliseconds.
+ */
+export const FIRST_ASKED_MS = 2_000
+
+interface Root {
+  readonly cid: CID
+  readonly isWanted: IsWanted
+}
 
 /**
  * The same connector with holds: what `open` gives stands from the hold to its release, and then until the pin that it was kept for is there.
@@ -39,12 +47,15 @@ export function withHolds(
     else others.add(end)
     return { ended: ended.signal, end }
   }
-  const isPinned = async (root: CID, signal: AbortSignal) => {
+  /** It may have been pinned before anybody added it, and then nobody will pin it again; or unpinned so soon that nobody began to pin it. */
+  const isNeeded = async ({ cid, isWanted }: Root, signal: AbortSignal) => {
     try {
-      return (await ipfs.pinLsCid(root, 'recursive', { signal })) !== 'unpinned'
+      return (
+        (await ipfs.pinLsCid(cid, 'recursive', { signal })) === 'unpinned' && (await isWanted({ signal }))
+      )
     } catch {
-      // Whatever is wrong with the daemon: the hold stands, and has its limit.
-      return false
+      // Whatever is wrong with the daemon, or the peer that added it: the hold stands, and has its limit.
+      return true
     }
   }
   const { arePinned } = ipfs
@@ -52,16 +63,17 @@ export function withHolds(
     ...ipfs,
     async hold(options = {}): Promise<BlockHold> {
       const held = await open(options)
-      let root: CID | undefined
+      let root: Root | undefined
       let pin: ReturnType<typeof wait> | undefined
       let released = false
-      const keepOn = async (cid: CID, { ended, end }: ReturnType<typeof wait>) => {
+      const keepOn = async (kept: Root, { ended, end }: ReturnType<typeof wait>) => {
         const either = AbortSignal.any([ended, closing.signal])
+        const until = clock.monotonic() + KEEP_UNTIL_PINNED_MS
         try {
-          await clock.sleep(PINNED_ANEW_MS, { signal: either })
-          // It may have been pinned before anybody added it, and then nobody will pin it again.
-          if (await isPinned(cid, either)) return
-          await clock.sleep(KEEP_UNTIL_PINNED_MS - PINNED_ANEW_MS, { signal: either })
+          for (let rest = FIRST_ASKED_MS; ; rest *= 2) {
+            await clock.sleep(Math.min(rest, until - clock.monotonic()), { signal: either })
+            if (clock.monotonic() >= until || !(await isNeeded(kept, either))) return
+          }
         } catch (error) {
           // Sleep rejects only when it is aborted: pinned, or at the end.
           if (!either.aborted) throw error
@@ -71,10 +83,10 @@ export function withHolds(
         }
       }
       return {
-        keepFor(cid) {
+        keepFor(cid, isWanted) {
           if (released) return
           pin?.end()
-          root = cid
+          root = { cid, isWanted }
           pin = wait(cid)
         },
         release() {

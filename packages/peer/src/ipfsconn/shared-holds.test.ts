@@ -69,7 +69,7 @@ test('a hold goes on where the stream ends: until its release, or the pin of its
     await late.queue.push(rawBlock('late'))
     await late.end()
     assert.equal(await bed.collected(), 0)
-    if (kept) hold.keepFor(root.cid)
+    if (kept) hold.keepFor(root.cid, async () => true)
     hold.release()
     if (kept) {
       await new Promise(setImmediate)

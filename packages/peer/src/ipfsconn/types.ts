@@ -39,10 +39,13 @@ export interface IpfsPinProgress {
   readonly totalBytes?: number
 }
 
+/** Whether what was to be pinned is still, or again, in the pinset. Asked once the pin has been logged, or has failed. @throws when that is not known. */
+export type IsWanted = (options: AbortOptions) => Promise<boolean>
+
 /** Blocks that are not pinned yet and must not be collected. It goes over from one hold to the next: the later one has to stand first. */
 export interface BlockHold {
-  /** After its release it stands until this is pinned here, but not for ever. */
-  keepFor(root: CID): void
+  /** After its release it stands until this is pinned here, or nobody wants that any more, but not for ever. */
+  keepFor(root: CID, isWanted: IsWanted): void
   /** Idempotent. */
   release(): void
 }
